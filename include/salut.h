@@ -1,0 +1,302 @@
+/* salut: sockets for C, as simple as Python's.
+ *
+ *     #include <salut.h>                                  cc server.c -lsalut
+ *
+ *     salut_sock *server = salut_socket(SALUT_TCP);
+ *     salut_bind(server, "localhost", 63000);
+ *     salut_listen(server, 1);
+ *     salut_sock *client = salut_accept(server, NULL);
+ *
+ * Three laws hold for every word below.
+ *
+ * 1. A word does what it does in Python's socket module, unless that loses data by surprise.
+ *    The one deliberate difference: salut_send() sends everything, as Python's sendall().
+ * 2. A wait never blocks the thread: it parks the calling fiber and lets the others run.
+ *    main() is a fiber too, so a program that starts none can't tell.
+ * 3. Nothing fails silently and nothing fails twice. A failure is -1 or NULL, errno, and a
+ *    sentence in salut_error(). A word called on a NULL socket returns -1 and keeps the first
+ *    failure's errno and sentence, so that ten lines without a check still tell the truth.
+ *
+ * Errors every word on a socket can give, not repeated below:
+ *     EBADF      the socket was closed, or is NULL and nothing had failed before;
+ *     EPERM      the socket or fiber belongs to another thread;
+ *     EINVAL     an argument makes no sense; the sentence says which;
+ *     ENOMEM, EMFILE, ENFILE, ENOBUFS   the process or the system ran out;
+ * and every word that can wait:
+ *     ETIMEDOUT  the time of salut_settimeout() is over (it covers the whole call);
+ *     EAGAIN     the call would have to wait, and the timeout is 0;
+ *     ECANCELED  salut_cancel() was called on this fiber, or another fiber closed the socket.
+ *
+ * A stream that failed in the middle of a message is broken: see salut_send().
+ */
+#ifndef SALUT_H
+#define SALUT_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h> /* also SHUT_RD, SHUT_WR, SHUT_RDWR */
+#include <sys/types.h>  /* ssize_t */
+#include <sys/un.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SALUT_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define SALUT_PUBLIC __attribute__((visibility("default")))
+#else
+#define SALUT_PUBLIC
+#endif
+
+/* One end of a conversation, or a listener. Opaque; NULL is "none". A handle stays safe to use
+ * after its socket is closed: every word then says EBADF. */
+typedef struct salut_sock salut_sock;
+
+typedef enum salut_kind {
+    SALUT_TCP = 1,      /* a stream of bytes, over IPv4 or IPv6 */
+    SALUT_UDP,          /* datagrams, over IPv4 or IPv6 */
+    SALUT_UNIX,         /* a stream of bytes between programs of this machine */
+    SALUT_UNIX_DATAGRAM /* datagrams between programs of this machine */
+} salut_kind;
+
+/* An address, filled by the library. Read it with salut_addr_host() and salut_addr_port().
+ * `raw` is for those who need the system's own form, of raw_size bytes; raw_size 0 is "none". */
+typedef struct salut_addr {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+        struct sockaddr_un path;
+    } raw;
+    uint32_t raw_size;
+    char text[112]; /* made by salut_addr_host() on first use */
+} salut_addr;
+
+/* ---- The nine words ------------------------------------------------------------------------ */
+
+/* A new socket of this kind, not yet anywhere. Its address family (IPv4 or IPv6) is chosen at
+ * bind or connect, which also is when the system's descriptor is opened. TCP_NODELAY is on,
+ * SO_REUSEADDR is on for listeners, close-on-exec always, SIGPIPE never.
+ * Result: the socket, to be given to salut_close(); NULL and EINVAL (unknown kind), ENOMEM. */
+SALUT_PUBLIC salut_sock *salut_socket(salut_kind kind);
+
+/* Gives the socket its own address.
+ * host: a name or a numeric address; NULL or "" is every interface, IPv6 and IPv4 both; a name
+ *   that has both families binds IPv4 ("localhost" is 127.0.0.1). For Unix kinds: the path, at
+ *   most 107 bytes, or "@name" for Linux's abstract namespace.
+ * port: 0 to 65535; 0 lets the system choose, and salut_local() tells. Unix kinds: ignored.
+ * Result: 0, or -1 and EADDRINUSE (taken; for a path: a file is there already), EADDRNOTAVAIL
+ *   (not an address of this machine), EACCES (ports under 1024, or the directory), ENOENT
+ *   (unknown name, or no such directory), EHOSTUNREACH (names can't be looked up just now),
+ *   ENAMETOOLONG (path), EINVAL (also: bound already).
+ * After a failure the socket is as before and may be bound again; words that need the address
+ * (salut_listen) give the same failure until then.
+ * A path bound here is unlinked by salut_close(). */
+SALUT_PUBLIC int salut_bind(salut_sock *s, const char *host, int port);
+
+/* Begins to take clients. backlog: how many may wait to be accepted; clamped to the system's
+ * limit, 0 or less is the system's default. A socket that was not bound listens on 127.0.0.1,
+ * at a port the system chooses.
+ * Result: 0, or -1 and EINVAL (connected already), EOPNOTSUPP (datagrams), EADDRINUSE. */
+SALUT_PUBLIC int salut_listen(salut_sock *s, int backlog);
+
+/* Waits for a client and returns the conversation with it, which has no timeout of its own.
+ * peer: who came; may be NULL; all zeros when the call fails.
+ * A client that vanished before it was accepted is passed over (ECONNABORTED and the like);
+ * when descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM) the call waits with
+ * pauses of 5 ms growing to 1 s, within its timeout, and goes on when there are some again.
+ * Result: the socket, or NULL and EINVAL (not listening). */
+SALUT_PUBLIC salut_sock *salut_accept(salut_sock *s, salut_addr *peer);
+
+/* Connects to a listener; for datagrams, names the peer that send and recv are for.
+ * host: a name, a numeric address or a Unix path; port: 1 to 65535 (Unix kinds: ignored).
+ * Names are looked up off the thread. Several addresses are raced (RFC 8305: families
+ * alternate, the next starts 250 ms after the last, or at once when that one failed).
+ * Result: 0, or -1 and the last attempt's errno: ECONNREFUSED (nobody listens), ETIMEDOUT,
+ *   EHOSTUNREACH, ENETUNREACH, ENOENT (unknown name, or no such path), EISCONN (connected
+ *   already), EOPNOTSUPP (listening). The sentence lists each address tried and why it failed.
+ * After a failure the socket is as before and may be connected again. */
+SALUT_PUBLIC int salut_connect(salut_sock *s, const char *host, int port);
+
+/* Sends all of data. Returns when the system has taken every byte, which is not yet when the
+ * peer has read them. Two fibers that send on one socket take turns, a whole call each.
+ * size: bytes, at most SSIZE_MAX; 0 sends nothing on a stream, an empty datagram otherwise.
+ * Result: size, or -1 and EPIPE (the peer is gone, or an earlier send failed half-way),
+ *   ECONNRESET, ENOTCONN, EMSGSIZE (datagram too long; nothing was sent).
+ * When a stream fails after part of the data was taken, what arrived can't be known or taken
+ * back: every later send fails with EPIPE. A failure before the first byte leaves it whole. */
+SALUT_PUBLIC ssize_t salut_send(salut_sock *s, const void *data, size_t size);
+
+/* Receives what is there, waiting only if nothing is. One receive is not one message: a stream
+ * has no messages (see salut_recv_exactly). For datagrams: exactly one.
+ * size: room in buffer, 1 to SSIZE_MAX bytes.
+ * Result: 1 to size bytes; 0 when the peer will send no more (on datagrams: an empty one);
+ *   or -1 and ECONNRESET (the peer broke off: every later receive says so too), ENOTCONN,
+ *   EBUSY (another fiber is receiving), ECONNREFUSED (datagrams: nobody is there), EMSGSIZE
+ *   (the datagram was longer than size: it is gone, buffer holds its beginning), EFAULT. */
+SALUT_PUBLIC ssize_t salut_recv(salut_sock *s, void *buffer, size_t size);
+
+/* The text that these bytes spell in UTF-8 (RFC 3629: no overlong form, no surrogate, nothing
+ * above U+10FFFF). size: bytes, as salut_recv() returned it; negative keeps that failure.
+ * Result: a new NUL-terminated string, to be given to free(); or NULL and EILSEQ (not UTF-8, or
+ *   a NUL byte, which a C string can't hold; the sentence gives the byte and its offset). */
+SALUT_PUBLIC char *salut_decode(const void *bytes, ssize_t size);
+
+/* Ends the conversation and frees the socket. A wait of another fiber on it fails with
+ * ECANCELED. NULL is fine and does nothing.
+ * Result: 0, or -1 and EBADF (closed already), EPERM. */
+SALUT_PUBLIC int salut_close(salut_sock *s);
+
+/* ---- One line instead of three ------------------------------------------------------------- */
+
+/* Addresses as one string: "host:port", "[::1]:port", ":port" (a server: every interface; a
+ * client: localhost), "unix:/path", "unix:@abstract", "udp:host:port". */
+
+/* socket, bind and listen. (udp: is bound, ready for salut_recvfrom().)
+ * Result: the listener, or NULL with any errno of those three; EINVAL (not such an address);
+ *   EPROTONOSUPPORT ("tls:host:port", which this build can't speak). */
+SALUT_PUBLIC salut_sock *salut_create_server(const char *address);
+
+/* socket and connect. Result: the conversation, or NULL with any errno of those two; EINVAL and
+ * EPROTONOSUPPORT as above. */
+SALUT_PUBLIC salut_sock *salut_create_connection(const char *address);
+
+/* Two stream sockets connected to each other, as POSIX's socketpair().
+ * Result: 0, or -1 with both set to NULL. */
+SALUT_PUBLIC int salut_pair(salut_sock **a, salut_sock **b);
+
+/* ---- Exactly, and a piece at a time -------------------------------------------------------- */
+
+/* Receives exactly size bytes, however many pieces they come in. size: 1 to SSIZE_MAX.
+ * Result: size; 0 when the peer ended cleanly before the first byte; or -1 and salut_recv()'s
+ *   errors, EPROTO (it ended in the middle: the sentence says after how many bytes; they are in
+ *   buffer), EOPNOTSUPP (datagrams). After ETIMEDOUT, EAGAIN or ECANCELED in the middle the
+ *   sentence says how many bytes buffer already holds. */
+SALUT_PUBLIC ssize_t salut_recv_exactly(salut_sock *s, void *buffer, size_t size);
+
+/* Decodes UTF-8 that comes in pieces, never splitting a character between two: what
+ * salut_decode() can't do. Start with `salut_decoder d = {0};`. */
+typedef struct salut_decoder {
+    unsigned char held[4]; /* the beginning of a character whose rest hasn't come */
+    uint32_t held_size;
+    uint64_t offset; /* bytes decoded so far, for the sentence */
+} salut_decoder;
+
+/* size: bytes, as salut_recv() returned it: negative keeps that failure, 0 is the end.
+ * Result: the text of all characters complete so far, new, to be given to free(), perhaps "";
+ *   or NULL and EILSEQ (as salut_decode(), and at the end: a character cut in the middle).
+ *   After EILSEQ the decoder starts afresh. */
+SALUT_PUBLIC char *salut_decoder_decode(salut_decoder *d, const void *bytes, ssize_t size);
+
+/* ---- Datagrams ----------------------------------------------------------------------------- */
+
+/* Sends one datagram. to: from salut_resolve(), salut_recvfrom() or salut_local().
+ * Result: size, or -1 and EMSGSIZE (too long; nothing was sent), EISCONN (a connected Unix
+ *   datagram socket), EOPNOTSUPP (a stream), EAFNOSUPPORT (an IPv6 address and an IPv4 socket,
+ *   or a Unix one), ENETUNREACH, ECONNREFUSED and ENOENT (Unix: nobody is there). */
+SALUT_PUBLIC ssize_t salut_sendto(salut_sock *s, const void *data, size_t size,
+                                  const salut_addr *to);
+
+/* Receives one datagram. from: who sent it; may be NULL; all zeros on failure.
+ * Result: its size (0: an empty datagram), or -1 and EMSGSIZE (longer than size: it is gone,
+ *   never silently cut), EBUSY, EOPNOTSUPP (a stream), EINVAL (no address yet: bind first). */
+SALUT_PUBLIC ssize_t salut_recvfrom(salut_sock *s, void *buffer, size_t size, salut_addr *from);
+
+/* Looks a name up, off the thread, and fills addr with its first address, IPv4 before IPv6.
+ * host: a name or a numeric address; port: 0 to 65535.
+ * Result: 0, or -1 with addr all zeros and ENOENT (unknown name), EHOSTUNREACH (names can't be
+ *   looked up just now), EINVAL (empty, over 253 bytes, or port out of range), ECANCELED. */
+SALUT_PUBLIC int salut_resolve(salut_addr *addr, const char *host, int port);
+
+/* ---- Who is there, and for how long -------------------------------------------------------- */
+
+/* The address's host as text: "127.0.0.1", "::1", "fe80::1%eth0", a path, "@abstract"; "" if
+ * there is none. An IPv4 client of a socket bound to every interface is shown as IPv4. Lives
+ * inside addr. */
+SALUT_PUBLIC const char *salut_addr_host(salut_addr *addr);
+
+/* Its port; 0 if it has none. */
+SALUT_PUBLIC int salut_addr_port(const salut_addr *addr);
+
+/* This end's address and the other's. Result: 0, or -1 with addr all zeros and EINVAL (no
+ * address yet), ENOTCONN (no peer). */
+SALUT_PUBLIC int salut_local(salut_sock *s, salut_addr *addr);
+SALUT_PUBLIC int salut_peer(salut_sock *s, salut_addr *addr);
+
+/* The system's descriptor, for options this library has no word for. It stays the socket's:
+ * don't close it. Result: the descriptor, or -1 and EBADF (none before bind or connect). */
+SALUT_PUBLIC int salut_fd(salut_sock *s);
+
+/* A socket around a descriptor opened elsewhere; it is made non-blocking and close-on-exec, and
+ * is the socket's from then on. Result: the socket, or NULL and EBADF, ENOTSOCK,
+ *   EPROTONOSUPPORT (a kind salut doesn't know); the descriptor is then still the caller's. */
+SALUT_PUBLIC salut_sock *salut_from_fd(int fd);
+
+/* How long each call on the socket may take as a whole, whatever it does inside. seconds:
+ * negative is for ever (the default), 0 never waits (EAGAIN), else at most so long (ETIMEDOUT).
+ * Result: 0, or -1 and EINVAL (not a number). From Python's settimeout(). */
+SALUT_PUBLIC int salut_settimeout(salut_sock *s, double seconds);
+
+/* Says that this end is done: how is SHUT_WR (nothing more will be sent: the peer receives 0),
+ * SHUT_RD or SHUT_RDWR. Result: 0, or -1 and ENOTCONN, EINVAL. */
+SALUT_PUBLIC int salut_shutdown(salut_sock *s, int how);
+
+/* ---- Side by side -------------------------------------------------------------------------- */
+
+/* A fiber: a function that runs beside others on one thread. A handle stays safe to use after
+ * the fiber has ended. It need not be joined. */
+typedef struct salut_fiber salut_fiber;
+
+/* Starts function(argument) as a fiber; it first runs when the caller waits, joins or yields.
+ * It has 64 KiB of stack: keep large buffers in malloc's memory. When main() returns, the
+ * program ends with its fibers: join those that matter.
+ * A fiber that always finds its data ready still lets the others run: after at most 64 calls
+ * that didn't have to wait, it yields by itself; and the network is looked at after at most 64
+ * switches. A fiber that only computes holds its thread: salut_yield() now and then.
+ * Result: the fiber, or NULL and ENOMEM (no memory, or no more maps for stacks), EAGAIN (4
+ *   million fibers on this thread). */
+SALUT_PUBLIC salut_fiber *salut_go(void (*function)(void *argument), void *argument);
+
+/* Waits until the fiber has ended. Any number may wait. Result: 0 (at once if it had ended), or
+ * -1 and EDEADLK (itself), EINVAL (NULL), EPERM, ECANCELED. */
+SALUT_PUBLIC int salut_join(salut_fiber *fiber);
+
+/* Asks the fiber to end: its current wait and each later call that can wait fail with
+ * ECANCELED, so that it can clean up and return. Result: 0 (also if it had ended), or -1 and
+ * EINVAL (NULL), EPERM. */
+SALUT_PUBLIC int salut_cancel(salut_fiber *fiber);
+
+/* Waits so many seconds: 0 or less yields. Result: 0, or -1 and EINVAL (not a number),
+ * ECANCELED. */
+SALUT_PUBLIC int salut_sleep(double seconds);
+
+/* Lets every other fiber that is ready run first. Result: 0, or -1 and ECANCELED. */
+SALUT_PUBLIC int salut_yield(void);
+
+/* ---- What went wrong ----------------------------------------------------------------------- */
+
+/* The sentence of this fiber's last failure: what was being done, to what address, what went
+ * wrong and, where known, what to try. "" if nothing has failed. Good until the next failure on
+ * this fiber. Bytes that came from a peer are escaped in it. */
+SALUT_PUBLIC const char *salut_error(void);
+
+/* 1 if any word has failed on this fiber since it began or since salut_clear_error(), else 0. */
+SALUT_PUBLIC int salut_failed(void);
+
+/* If any word has failed on this fiber: prints the program's name and the sentence on standard
+ * error and exits with status 1, as an uncaught exception does in Python. */
+SALUT_PUBLIC void salut_check(void);
+
+/* Forgets the failure: for one that was expected and dealt with. */
+SALUT_PUBLIC void salut_clear_error(void);
+
+/* The version of the library that runs, as SALUT_VERSION is of the one compiled against. */
+SALUT_PUBLIC const char *salut_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

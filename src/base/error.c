@@ -1,0 +1,169 @@
+/* error.c: the failure of a fiber. The record is the fiber's; this file only knows which one is
+ * current on this thread. A sentence is allocated at the first failure, because most fibers
+ * never have one. */
+#include "base/error.h"
+#include "base/limits.h"
+
+#include <salut.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local struct error thread_error; /* before a thread has fibers */
+_Thread_local struct error *error_current;
+
+static struct error *the_error(void)
+{
+    return error_current ? error_current : &thread_error;
+}
+
+void error_adopt(struct error *e)
+{
+    *e = thread_error;
+    thread_error = (struct error){0};
+    error_current = e;
+}
+
+void error_free(struct error *e)
+{
+    free(e->sentence);
+    *e = (struct error){0};
+}
+
+const char *error_reason(int number)
+{
+    switch (number) {
+    case EADDRINUSE:
+        return "the address is in use (is the same program still running? try another port)";
+    case EADDRNOTAVAIL:
+        return "this machine has no such address, or no free port is left for it";
+    case EACCES:
+        return "permission denied (ports under 1024 need the administrator's right; a path "
+               "needs write access to its directory)";
+    case EAGAIN:
+        return "it would have to wait, and the timeout is 0";
+    case EBUSY:
+        return "another fiber is receiving on this socket";
+    case ECANCELED:
+        return "canceled";
+    case ECONNREFUSED:
+        return "connection refused (nothing is listening there: is the server running?)";
+    case ECONNRESET:
+        return "the peer broke the connection off";
+    case EFAULT:
+        return "the buffer isn't memory of this program (on a fiber's stack of 64 KiB, is it too "
+               "large?)";
+    case EHOSTUNREACH:
+        return "no route to that host";
+    case EMFILE:
+        return "this process has too many open descriptors (see ulimit -n)";
+    case EMSGSIZE:
+        return "the datagram is too long";
+    case ENETUNREACH:
+        return "no route to that network";
+    case ENOTCONN:
+        return "the socket isn't connected";
+    case EPIPE:
+        return "the peer is gone";
+    case ETIMEDOUT:
+        return "no answer in time";
+    default:
+        return strerrordesc_np(number) ? strerrordesc_np(number) : "unknown error";
+    }
+}
+
+/* Allocates the sentence's room; without memory a failure is still counted. */
+static char *error_room(struct error *e)
+{
+    if (!e->sentence) {
+        e->sentence = malloc(SENTENCE_BYTES);
+        if (e->sentence)
+            e->sentence[0] = '\0';
+    }
+    return e->sentence;
+}
+
+static void append_reason(char *sentence, int number)
+{
+    size_t used = strlen(sentence);
+
+    snprintf(sentence + used, SENTENCE_BYTES - used, ": %s", error_reason(number));
+}
+
+static void record(int number, const char *format, va_list arguments)
+{
+    struct error *e = the_error();
+
+    e->number = number;
+    e->failed = true;
+    if (error_room(e))
+        vsnprintf(e->sentence, SENTENCE_BYTES, format, arguments);
+}
+
+int error_set(int number, const char *doing, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, doing);
+    record(number, doing, arguments);
+    va_end(arguments);
+    if (the_error()->sentence)
+        append_reason(the_error()->sentence, number);
+    errno = number;
+    return -1;
+}
+
+int error_say(int number, const char *sentence, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, sentence);
+    record(number, sentence, arguments);
+    va_end(arguments);
+    errno = number;
+    return -1;
+}
+
+int error_keep(const char *word)
+{
+    struct error *e = the_error();
+
+    if (!e->failed)
+        return error_say(EBADF, "%s: the socket is NULL", word);
+    errno = e->number;
+    return -1;
+}
+
+const char *salut_error(void)
+{
+    struct error *e = the_error();
+
+    if (!e->failed)
+        return "";
+    return e->sentence ? e->sentence : "out of memory, even for the sentence that would say why";
+}
+
+int salut_failed(void)
+{
+    return the_error()->failed;
+}
+
+void salut_clear_error(void)
+{
+    struct error *e = the_error();
+
+    e->failed = false;
+    e->number = 0;
+}
+
+void salut_check(void)
+{
+    if (!the_error()->failed)
+        return;
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", program_invocation_short_name, salut_error());
+    exit(EXIT_FAILURE);
+}

@@ -1,0 +1,37 @@
+/* The failure of a fiber: errno and a sentence. Every floor reports through error_set(); the
+ * public words salut_error(), salut_failed(), salut_check(), salut_clear_error() are here too. */
+#ifndef SALUT_BASE_ERROR_H
+#define SALUT_BASE_ERROR_H
+
+#include <stdbool.h>
+
+struct error {
+    int number;     /* errno of the last failure */
+    bool failed;    /* since the beginning, or since salut_clear_error() */
+    char *sentence; /* SENTENCE_BYTES, allocated at the first failure; NULL before */
+};
+
+/* The failure that error_set() writes on this thread; NULL is the thread's own. The scheduler
+ * sets it at each switch. */
+extern _Thread_local struct error *error_current;
+
+/* e takes over what the thread's own failure holds, and its place. */
+void error_adopt(struct error *e);
+
+void error_free(struct error *e);
+
+/* Records a failure: the sentence is what was being done, then ": ", then error_reason(number).
+ * Sets errno to number. Always -1. */
+int error_set(int number, const char *doing, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same, for a reason that the caller knows better than errno does: the whole sentence. */
+int error_say(int number, const char *sentence, ...) __attribute__((format(printf, 2, 3)));
+
+/* A word was called on NULL: keeps the first failure, or, when there is none, EBADF and the
+ * sentence "word: the socket is NULL". Always -1. */
+int error_keep(const char *word);
+
+/* What errno means, as a beginner would want it said, with what to try where that is known. */
+const char *error_reason(int number);
+
+#endif

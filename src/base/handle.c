@@ -1,0 +1,77 @@
+/* handle.c: opening and closing handles. */
+#include "base/handle.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+uint16_t handle_thread_number(void)
+{
+    static _Atomic uint32_t threads;
+
+    return (uint16_t)(atomic_fetch_add(&threads, 1) % 0xffff + 1);
+}
+
+static bool grow(struct handle_table *table)
+{
+    uint32_t capacity = table->capacity ? 2 * table->capacity : 16;
+    struct handle_slot *slots;
+
+    if (table->used >= HANDLE_SLOTS_MAX) {
+        errno = EAGAIN;
+        return false;
+    }
+    slots = realloc(table->slots, capacity * sizeof *slots);
+    if (!slots)
+        return false;
+    table->slots = slots;
+    table->capacity = capacity;
+    return true;
+}
+
+static bool take_slot(struct handle_table *table, uint32_t *slot)
+{
+    if (table->first_free) {
+        *slot = table->first_free - 1;
+        table->first_free = table->slots[*slot].next_free;
+        if (!table->first_free)
+            table->last_free = 0;
+        return true;
+    }
+    if (table->used == table->capacity && !grow(table))
+        return false;
+    *slot = table->used++;
+    table->slots[*slot].generation = 0;
+    return true;
+}
+
+void *handle_open(struct handle_table *table, void *object)
+{
+    uint32_t slot;
+
+    if (!take_slot(table, &slot))
+        return NULL;
+    table->slots[slot].object = object;
+    return (void *)((uintptr_t)table->thread << 48 |
+                    (uintptr_t)table->slots[slot].generation << 24 | slot);
+}
+
+void handle_close(struct handle_table *table, void *handle)
+{
+    uint32_t slot = (uint32_t)((uintptr_t)handle & 0xffffff);
+
+    table->slots[slot].object = NULL;
+    table->slots[slot].generation = (table->slots[slot].generation + 1) & 0xffffff;
+    table->slots[slot].next_free = 0;
+    if (table->last_free)
+        table->slots[table->last_free - 1].next_free = slot + 1;
+    else
+        table->first_free = slot + 1;
+    table->last_free = slot + 1;
+}
+
+void handle_table_free(struct handle_table *table)
+{
+    free(table->slots);
+    *table = (struct handle_table){0};
+}

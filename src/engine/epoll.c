@@ -1,0 +1,617 @@
+/* epoll.c: the engine over Linux's epoll.
+ *
+ * Try first, wait second: an operation is tried at once, and only when the kernel says EAGAIN is
+ * the descriptor registered, once and for all, edge-triggered for both directions. From then on
+ * the endpoint's `readable` and `writable` remember what the kernel last said, so that a call
+ * known to fail is not made: a TCP receive that came back short has emptied the socket, and what
+ * comes after it is a new edge. (Not so at an end, an error or urgent data, where no further edge
+ * may come: `alert` then keeps the endpoint readable for good.)
+ *
+ * An event names its descriptor and the generation of that descriptor's slot, not a pointer: a
+ * late event for a socket that was closed finds another generation and is dropped. So closing
+ * needs no epoll_ctl(DEL), even when a fork() keeps the open file alive.
+ */
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "engine/resolver.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct slot {
+    struct endpoint *endpoint; /* NULL when closed */
+    uint32_t generation;
+};
+
+struct epoll_engine {
+    struct engine engine; /* first: an engine's address is its epoll_engine's */
+    int epoll;
+    int bell;           /* an eventfd that other threads ring; -1 until a letter may come */
+    struct slot *slots; /* by descriptor */
+    uint32_t slot_count;
+    pthread_mutex_t letters_lock;
+    struct letter *letters; /* newest first */
+    struct epoll_event events[ENGINE_EVENTS_MAX];
+};
+
+static const uint64_t BELL = UINT64_MAX; /* the event that names no descriptor */
+
+static const uint32_t EVERYTHING = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+
+static struct epoll_engine *of(struct engine *e)
+{
+    return (struct epoll_engine *)e;
+}
+
+/* ---- Opening and closing ------------------------------------------------------------------- */
+
+static int grow_slots(struct epoll_engine *e, uint32_t descriptor)
+{
+    uint32_t count = e->slot_count ? e->slot_count : 64;
+    struct slot *slots;
+
+    while (count <= descriptor)
+        count *= 2;
+    slots = realloc(e->slots, count * sizeof *slots);
+    if (!slots)
+        return -ENOMEM;
+    memset(slots + e->slot_count, 0, (count - e->slot_count) * sizeof *slots);
+    e->slots = slots;
+    e->slot_count = count;
+    return 0;
+}
+
+static int epoll_adopt(struct engine *engine, struct endpoint *ep, int descriptor, bool stream)
+{
+    struct epoll_engine *e = of(engine);
+
+    if ((uint32_t)descriptor >= e->slot_count && grow_slots(e, (uint32_t)descriptor) < 0)
+        return -ENOMEM;
+    e->slots[descriptor].endpoint = ep;
+    *ep = (struct endpoint){
+        .descriptor = descriptor, .stream = stream, .readable = true, .writable = true};
+    return 0;
+}
+
+static int epoll_open(struct engine *e, struct endpoint *ep, int family, int type)
+{
+    int descriptor = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool tcp = type == SOCK_STREAM && family != AF_UNIX;
+    int failure;
+
+    if (descriptor < 0)
+        return -errno;
+    failure = epoll_adopt(e, ep, descriptor, tcp);
+    if (failure)
+        close(descriptor);
+    else if (tcp) /* accepted sockets inherit it */
+        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    return failure;
+}
+
+static void epoll_close(struct engine *engine, struct endpoint *ep);
+
+static int epoll_open_pair(struct engine *e, struct endpoint *a, struct endpoint *b)
+{
+    int both[2];
+    int failure;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, both) < 0)
+        return -errno;
+    failure = epoll_adopt(e, a, both[0], false);
+    if (failure)
+        goto close_both;
+    failure = epoll_adopt(e, b, both[1], false);
+    if (failure)
+        goto close_first;
+    return 0;
+
+close_first:
+    epoll_close(e, a);
+    close(both[1]);
+    return failure;
+close_both:
+    close(both[0]);
+    close(both[1]);
+    return failure;
+}
+
+static void complete(struct operation **pending, int64_t result)
+{
+    struct operation *operation = *pending;
+
+    *pending = NULL;
+    operation->result = result;
+    operation->done(operation);
+}
+
+static void epoll_close(struct engine *engine, struct endpoint *ep)
+{
+    struct slot *slot;
+
+    if (ep->descriptor < 0)
+        return;
+    slot = &of(engine)->slots[ep->descriptor];
+    slot->endpoint = NULL;
+    slot->generation++;
+    close(ep->descriptor);
+    ep->descriptor = -1;
+    if (ep->receiving)
+        complete(&ep->receiving, -ECANCELED);
+    if (ep->sending)
+        complete(&ep->sending, -ECANCELED);
+}
+
+static void epoll_move(struct engine *e, struct endpoint *from, struct endpoint *to)
+{
+    assert(!from->receiving && !from->sending);
+    *to = *from;
+    of(e)->slots[to->descriptor].endpoint = to;
+    from->descriptor = -1;
+}
+
+static int epoll_bind(struct engine *e, struct endpoint *ep, const salut_addr *address)
+{
+    (void)e;
+    return bind(ep->descriptor, &address->raw.any, address->raw_size) ? -errno : 0;
+}
+
+static int epoll_listen(struct engine *e, struct endpoint *ep, int backlog)
+{
+    (void)e;
+    return listen(ep->descriptor, backlog) ? -errno : 0;
+}
+
+static int epoll_shutdown(struct engine *e, struct endpoint *ep, int how)
+{
+    (void)e;
+    if (shutdown(ep->descriptor, how))
+        return -errno;
+    ep->readable = true; /* a receive must now see the end */
+    ep->alert = true;
+    return 0;
+}
+
+static int epoll_set_option(struct engine *e, struct endpoint *ep, int level, int name, int value)
+{
+    (void)e;
+    return setsockopt(ep->descriptor, level, name, &value, sizeof value) ? -errno : 0;
+}
+
+static int epoll_get_option(struct engine *e, struct endpoint *ep, int level, int name, int *value)
+{
+    socklen_t size = sizeof *value;
+
+    (void)e;
+    return getsockopt(ep->descriptor, level, name, value, &size) ? -errno : 0;
+}
+
+static int epoll_name(struct engine *e, struct endpoint *ep, bool peer, salut_addr *address)
+{
+    struct sockaddr *raw = &address->raw.any;
+    socklen_t size = sizeof address->raw;
+
+    (void)e;
+    if (peer ? getpeername(ep->descriptor, raw, &size) : getsockname(ep->descriptor, raw, &size))
+        return -errno;
+    address->raw_size = size;
+    address->text[0] = '\0';
+    return 0;
+}
+
+/* ---- Trying -------------------------------------------------------------------------------- */
+
+/* Each try makes its system call until it is done (true: see result) or would wait (false). */
+
+static bool would_wait(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK;
+}
+
+static bool try_receive(struct endpoint *ep, struct operation *o)
+{
+    ssize_t size;
+
+    do
+        size = recv(ep->descriptor, o->into, o->size, 0);
+    while (size < 0 && errno == EINTR);
+    if (size < 0 && would_wait())
+        return ep->readable = false;
+    if (ep->stream && size > 0 && (size_t)size < o->size)
+        ep->readable = ep->alert;
+    o->result = size < 0 ? -errno : size;
+    return true;
+}
+
+/* The address's size goes in as room and comes back as use; text is made anew. */
+static socklen_t address_room(salut_addr *address)
+{
+    address->text[0] = '\0';
+    return sizeof address->raw;
+}
+
+static bool try_receive_from(struct endpoint *ep, struct operation *o)
+{
+    socklen_t room = o->address ? address_room(o->address) : 0;
+    struct sockaddr *raw = o->address ? &o->address->raw.any : NULL;
+    ssize_t size;
+
+    do
+        size = recvfrom(ep->descriptor, o->into, o->size, MSG_TRUNC, raw, raw ? &room : NULL);
+    while (size < 0 && errno == EINTR);
+    if (size < 0 && would_wait())
+        return ep->readable = false;
+    if (size >= 0 && o->address)
+        o->address->raw_size = room;
+    o->result = size < 0 ? -errno : size;
+    return true;
+}
+
+static bool try_accept(struct endpoint *ep, struct operation *o)
+{
+    socklen_t room = address_room(o->address);
+    int descriptor;
+
+    do
+        descriptor =
+            accept4(ep->descriptor, &o->address->raw.any, &room, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (descriptor < 0 && errno == EINTR);
+    if (descriptor < 0 && would_wait())
+        return ep->readable = false;
+    if (descriptor >= 0)
+        o->address->raw_size = room;
+    o->result = descriptor < 0 ? -errno : descriptor;
+    return true;
+}
+
+/* A stream takes part of the data when its buffer is nearly full; the rest is tried until the
+ * kernel says EAGAIN, since only then does it promise to tell when there is room again. */
+static bool try_send(struct endpoint *ep, struct operation *o)
+{
+    while (o->moved < o->size) {
+        ssize_t size = send(ep->descriptor, (const char *)o->from + o->moved, o->size - o->moved,
+                            MSG_NOSIGNAL);
+        if (size >= 0)
+            o->moved += (size_t)size;
+        else if (would_wait())
+            return ep->writable = false;
+        else if (errno != EINTR) {
+            o->result = -errno;
+            return true;
+        }
+    }
+    o->result = (int64_t)o->size;
+    return true;
+}
+
+static bool try_send_to(struct endpoint *ep, struct operation *o)
+{
+    const struct sockaddr *raw = o->address ? &o->address->raw.any : NULL;
+    ssize_t size;
+
+    do
+        size = sendto(ep->descriptor, o->from, o->size, MSG_NOSIGNAL, raw,
+                      raw ? o->address->raw_size : 0);
+    while (size < 0 && errno == EINTR);
+    if (size < 0 && would_wait())
+        return ep->writable = false;
+    o->result = size < 0 ? -errno : size;
+    return true;
+}
+
+/* A connect that an interruption cut short goes on like any other (POSIX). A Unix socket whose
+ * listener's backlog is full says EAGAIN and gives nothing to wait for: that is a result here. */
+static bool begin_connect(struct endpoint *ep, struct operation *o)
+{
+    if (!connect(ep->descriptor, &o->address->raw.any, o->address->raw_size))
+        o->result = 0;
+    else if (errno == EINPROGRESS || errno == EINTR)
+        return ep->writable = false;
+    else
+        o->result = -errno;
+    return true;
+}
+
+static bool end_connect(struct endpoint *ep, struct operation *o)
+{
+    int failure = 0;
+
+    if (getsockopt(ep->descriptor, SOL_SOCKET, SO_ERROR, &failure, &(socklen_t){sizeof failure}))
+        failure = errno;
+    if (!failure && getpeername(ep->descriptor, &(struct sockaddr){0}, &(socklen_t){0}))
+        return ep->writable = false; /* a late event of an earlier attempt */
+    o->result = -failure;
+    return true;
+}
+
+static bool try_again(struct endpoint *ep, struct operation *o)
+{
+    switch (o->kind) {
+    case OPERATION_RECEIVE:
+        return try_receive(ep, o);
+    case OPERATION_RECEIVE_FROM:
+        return try_receive_from(ep, o);
+    case OPERATION_ACCEPT:
+        return try_accept(ep, o);
+    case OPERATION_SEND:
+        return try_send(ep, o);
+    case OPERATION_SEND_TO:
+        return try_send_to(ep, o);
+    case OPERATION_CONNECT:
+        return end_connect(ep, o);
+    case OPERATION_RESOLVE:
+        break;
+    }
+    assert(!"an endpoint never holds this operation");
+    return false;
+}
+
+/* ---- Starting and cancelling --------------------------------------------------------------- */
+
+static int enroll(struct epoll_engine *e, struct endpoint *ep)
+{
+    uint32_t descriptor = (uint32_t)ep->descriptor;
+    struct epoll_event event = {
+        .events = EVERYTHING,
+        .data.u64 = (uint64_t)e->slots[descriptor].generation << 32 | descriptor,
+    };
+
+    if (epoll_ctl(e->epoll, EPOLL_CTL_ADD, ep->descriptor, &event))
+        return -errno;
+    ep->registered = true;
+    return 0;
+}
+
+/* Leaves the operation pending: false. When even that fails, it is done with that failure. */
+static bool pend(struct epoll_engine *e, struct operation **place, struct operation *o)
+{
+    assert(!*place);
+    if (!o->endpoint->registered) {
+        int failure = enroll(e, o->endpoint);
+        if (failure) {
+            o->result = failure;
+            return true;
+        }
+    }
+    *place = o;
+    return false;
+}
+
+static bool start_resolve(struct epoll_engine *e, struct operation *o);
+
+static bool epoll_start(struct engine *engine, struct operation *o)
+{
+    struct epoll_engine *e = of(engine);
+    struct endpoint *ep = o->endpoint;
+
+    switch (o->kind) {
+    case OPERATION_RECEIVE:
+        return (ep->readable && try_receive(ep, o)) || pend(e, &ep->receiving, o);
+    case OPERATION_SEND:
+        return (ep->writable && try_send(ep, o)) || pend(e, &ep->sending, o);
+    case OPERATION_RECEIVE_FROM:
+    case OPERATION_ACCEPT:
+        return (ep->readable && try_again(ep, o)) || pend(e, &ep->receiving, o);
+    case OPERATION_SEND_TO:
+        return (ep->writable && try_again(ep, o)) || pend(e, &ep->sending, o);
+    case OPERATION_CONNECT:
+        return begin_connect(ep, o) || pend(e, &ep->sending, o);
+    case OPERATION_RESOLVE:
+        return start_resolve(e, o);
+    }
+    return true;
+}
+
+static void epoll_cancel(struct engine *e, struct operation *o)
+{
+    (void)e;
+    if (o->kind == OPERATION_RESOLVE)
+        resolver_cancel(o);
+    else if (o->endpoint->receiving == o)
+        o->endpoint->receiving = NULL;
+    else if (o->endpoint->sending == o)
+        o->endpoint->sending = NULL;
+}
+
+/* ---- Letters from other threads ------------------------------------------------------------ */
+
+static int hang_bell(struct epoll_engine *e)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = BELL};
+    int failure;
+
+    if (e->bell >= 0)
+        return 0;
+    e->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (e->bell < 0)
+        return -errno;
+    if (!epoll_ctl(e->epoll, EPOLL_CTL_ADD, e->bell, &event))
+        return 0;
+    failure = -errno;
+    close(e->bell);
+    e->bell = -1;
+    return failure;
+}
+
+static void epoll_post(struct engine *engine, struct letter *letter)
+{
+    struct epoll_engine *e = of(engine);
+    ssize_t written;
+
+    pthread_mutex_lock(&e->letters_lock);
+    letter->next = e->letters;
+    e->letters = letter;
+    if (!letter->next) {
+        written = write(e->bell, &(uint64_t){1}, sizeof(uint64_t));
+        (void)written; /* EAGAIN only when it has rung 2^64 times unheard */
+    }
+    pthread_mutex_unlock(&e->letters_lock);
+}
+
+static void open_letters(struct epoll_engine *e)
+{
+    struct letter *letters, *oldest_first = NULL;
+
+    pthread_mutex_lock(&e->letters_lock);
+    letters = e->letters;
+    e->letters = NULL;
+    pthread_mutex_unlock(&e->letters_lock);
+    while (letters) {
+        struct letter *next = letters->next;
+        letters->next = oldest_first;
+        oldest_first = letters;
+        letters = next;
+    }
+    while (oldest_first) {
+        struct letter *next = oldest_first->next;
+        oldest_first->open(oldest_first);
+        oldest_first = next;
+    }
+}
+
+static bool start_resolve(struct epoll_engine *e, struct operation *o)
+{
+    int failure = hang_bell(e);
+
+    if (!failure)
+        failure = resolver_start(&e->engine, o);
+    o->result = failure;
+    return failure != 0;
+}
+
+/* ---- Waiting ------------------------------------------------------------------------------- */
+
+static void hear(struct epoll_engine *e, const struct epoll_event *event)
+{
+    uint32_t descriptor = (uint32_t)event->data.u64;
+    struct slot *slot = &e->slots[descriptor];
+    struct endpoint *ep = slot->endpoint;
+
+    if (!ep || slot->generation != event->data.u64 >> 32)
+        return;
+    if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
+        ep->alert = true;
+    if (event->events & ~(uint32_t)EPOLLOUT) {
+        ep->readable = true;
+        if (ep->receiving && try_again(ep, ep->receiving))
+            complete(&ep->receiving, ep->receiving->result);
+    }
+    if (event->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        ep->writable = true;
+        if (ep->sending && try_again(ep, ep->sending))
+            complete(&ep->sending, ep->sending->result);
+    }
+}
+
+/* Waits to the nanosecond where the kernel can (5.11), else to the next millisecond. */
+static int wait_until(struct epoll_engine *e, int64_t until)
+{
+    static bool coarse;
+    int64_t left;
+
+    if (until == NEVER || until == AT_ONCE)
+        return epoll_wait(e->epoll, e->events, ENGINE_EVENTS_MAX, until == NEVER ? -1 : 0);
+    left = until - clock_now();
+    if (left <= 0)
+        return epoll_wait(e->epoll, e->events, ENGINE_EVENTS_MAX, 0);
+#ifdef SYS_epoll_pwait2
+    if (!__atomic_load_n(&coarse, __ATOMIC_RELAXED)) {
+        struct timespec span = {.tv_sec = left / NANOSECONDS, .tv_nsec = left % NANOSECONDS};
+        long count = syscall(SYS_epoll_pwait2, e->epoll, e->events, ENGINE_EVENTS_MAX, &span, NULL,
+                             (size_t)0);
+        if (count >= 0 || errno != ENOSYS)
+            return (int)count;
+        __atomic_store_n(&coarse, true, __ATOMIC_RELAXED);
+    }
+#endif
+    left = (left + 999999) / 1000000;
+    return epoll_wait(e->epoll, e->events, ENGINE_EVENTS_MAX, left > INT32_MAX ? -1 : (int)left);
+}
+
+static void epoll_poll(struct engine *engine, int64_t until)
+{
+    struct epoll_engine *e = of(engine);
+    int count = wait_until(e, until);
+
+    assert(count >= 0 || errno == EINTR);
+    for (int i = 0; i < count; i++) {
+        if (e->events[i].data.u64 == BELL) {
+            uint64_t rings;
+            ssize_t size = read(e->bell, &rings, sizeof rings);
+            (void)size;
+            open_letters(e);
+        } else {
+            hear(e, &e->events[i]);
+        }
+    }
+}
+
+static int64_t epoll_now(struct engine *e)
+{
+    (void)e;
+    return clock_now();
+}
+
+/* ---- Beginning and end --------------------------------------------------------------------- */
+
+static void epoll_destroy(struct engine *engine)
+{
+    struct epoll_engine *e = of(engine);
+
+    resolver_forget(engine);
+    if (e->bell >= 0) {
+        open_letters(e);
+        close(e->bell);
+    }
+    close(e->epoll);
+    pthread_mutex_destroy(&e->letters_lock);
+    free(e->slots);
+    free(e);
+}
+
+static const struct engine_calls epoll_calls = {
+    .open = epoll_open,
+    .open_pair = epoll_open_pair,
+    .adopt = epoll_adopt,
+    .move = epoll_move,
+    .bind = epoll_bind,
+    .listen = epoll_listen,
+    .shutdown = epoll_shutdown,
+    .set_option = epoll_set_option,
+    .get_option = epoll_get_option,
+    .name = epoll_name,
+    .close = epoll_close,
+    .start = epoll_start,
+    .cancel = epoll_cancel,
+    .poll = epoll_poll,
+    .now = epoll_now,
+    .post = epoll_post,
+    .destroy = epoll_destroy,
+};
+
+struct engine *engine_epoll_create(void)
+{
+    struct epoll_engine *e = calloc(1, sizeof *e);
+
+    if (!e)
+        return NULL;
+    e->engine.calls = &epoll_calls;
+    e->bell = -1;
+    e->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (e->epoll < 0) {
+        free(e);
+        return NULL;
+    }
+    pthread_mutex_init(&e->letters_lock, NULL);
+    return &e->engine;
+}

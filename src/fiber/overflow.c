@@ -1,0 +1,70 @@
+/* overflow.c: the handler of SIGSEGV. It needs a stack of its own, since the one it reports is
+ * full: each thread that starts fibers gets one (sigaltstack), unless it has one. */
+#include "fiber/overflow.h"
+#include "fiber/scheduler.h"
+
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Room for the kernel's frame with the widest vector registers of today (11 KiB with AMX). */
+enum { SIGNAL_STACK_BYTES = 64 * 1024 };
+
+static bool in_guard(const struct fiber *f, uintptr_t address)
+{
+    uintptr_t low = f->stack ? (uintptr_t)f->stack->low : 0;
+
+    return low && address < low && address >= low - stack_guard_bytes();
+}
+
+/* Only what a signal handler may do. The fault happens again when it returns, and ends the
+ * program where it is, so that a debugger or a core file shows the place. */
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    static const char sentence[] =
+        "salut: a fiber ran over the end of its stack (64 KiB unless set otherwise): large "
+        "buffers belong in malloc's memory, and deep recursion in a loop\n";
+    struct scheduler *s = scheduler_of_thread;
+    ssize_t written;
+
+    (void)context;
+    if (s && in_guard(s->current, (uintptr_t)info->si_addr)) {
+        written = write(STDERR_FILENO, sentence, sizeof sentence - 1);
+        (void)written;
+    }
+    signal(number, SIG_DFL);
+}
+
+void overflow_watch(struct scheduler *s)
+{
+    struct sigaction action, before;
+    stack_t stack;
+
+    if (s->overflow_watched)
+        return;
+    s->overflow_watched = true;
+    if (sigaltstack(NULL, &stack) || !(stack.ss_flags & SS_DISABLE))
+        return;
+    if (sigaction(SIGSEGV, NULL, &before) ||
+        (before.sa_sigaction != on_fault && before.sa_handler != SIG_DFL))
+        return;
+    s->signal_stack = malloc(SIGNAL_STACK_BYTES);
+    if (!s->signal_stack)
+        return;
+    stack = (stack_t){.ss_sp = s->signal_stack, .ss_size = SIGNAL_STACK_BYTES};
+    sigaltstack(&stack, NULL);
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = on_fault;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigaction(SIGSEGV, &action, NULL);
+}
+
+void overflow_unwatch(struct scheduler *s)
+{
+    if (!s->signal_stack)
+        return;
+    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+    free(s->signal_stack);
+}

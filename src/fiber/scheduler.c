@@ -1,0 +1,378 @@
+/* scheduler.c: many fibers on one thread.
+ *
+ * There is no scheduler's own stack and no loop that everything returns to. A fiber that has to
+ * wait looks for the next one itself: it takes the first of the ready queue and switches to it;
+ * when none is ready, it polls the engine, standing on its own stack, until one is. If that one
+ * is itself, as for a single connection, nothing is switched at all.
+ *
+ * A fiber is running, or ready (in the ready queue), or parked. A parked fiber may be in one
+ * queue, have one timer and one operation under way; whatever comes first wakes it, and it takes
+ * the others back itself when it runs again.
+ *
+ * Fairness. A call whose data is there returns without waiting, so a fiber could go on for ever:
+ * after FIBER_CALLS_MAX such calls it looks at the network and lets the others run. Fibers that
+ * keep each other ready could go on for ever as well: after FIBER_SWITCHES_MAX switches the
+ * network and the timers are looked at.
+ */
+#include "fiber/scheduler.h"
+#include "base/limits.h"
+#include "fiber/overflow.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+_Thread_local struct scheduler *scheduler_of_thread;
+
+/* ---- The beginning and the end of a thread ------------------------------------------------- */
+
+static pthread_key_t thread_end;
+
+static void scheduler_free(void *value)
+{
+    struct scheduler *s = value;
+
+    if (s->current != &s->main)
+        return; /* the thread ends while standing on a fiber's stack: it can't be unmapped */
+    overflow_unwatch(s);
+    stack_pool_end(&s->stacks);
+    heap_free(&s->timers);
+    handle_table_free(&s->fibers);
+    handle_table_free(&s->sockets);
+    error_free(&s->main.error);
+    error_current = NULL;
+    scheduler_of_thread = NULL;
+    s->engine->calls->destroy(s->engine);
+    free(s);
+}
+
+static void make_thread_end(void)
+{
+    pthread_key_create(&thread_end, scheduler_free);
+}
+
+struct scheduler *scheduler_create(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct scheduler *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->engine = engine_epoll_create();
+    if (!s->engine) {
+        free(s);
+        return NULL;
+    }
+    s->fibers.thread = handle_thread_number();
+    s->sockets.thread = s->fibers.thread;
+    s->calls_left = FIBER_CALLS_MAX;
+    s->switches_left = FIBER_SWITCHES_MAX;
+    stack_pool_begin(&s->stacks, 0);
+    sanitizer_begin_main(&s->main.sanitizer);
+    s->current = &s->main;
+    pthread_once(&once, make_thread_end);
+    pthread_setspecific(thread_end, s);
+    scheduler_of_thread = s;
+    error_adopt(&s->main.error);
+    return s;
+}
+
+/* ---- Queues -------------------------------------------------------------------------------- */
+
+static void queue_add(struct fiber_queue *q, struct fiber *f)
+{
+    f->next = NULL;
+    if (q->last)
+        q->last->next = f;
+    else
+        q->first = f;
+    q->last = f;
+}
+
+static struct fiber *queue_take(struct fiber_queue *q)
+{
+    struct fiber *f = q->first;
+
+    q->first = f->next;
+    if (!q->first)
+        q->last = NULL;
+    return f;
+}
+
+/* O(n): only for a fiber that gives up waiting in it. */
+static void queue_remove(struct fiber_queue *q, struct fiber *f)
+{
+    struct fiber *before = NULL;
+
+    for (struct fiber *at = q->first; at != f; at = at->next)
+        before = at;
+    if (before)
+        before->next = f->next;
+    else
+        q->first = f->next;
+    if (q->last == f)
+        q->last = before;
+}
+
+/* ---- Who runs next ------------------------------------------------------------------------- */
+
+static void make_ready(struct fiber *f, int reason)
+{
+    f->parked = false;
+    f->reason = reason;
+    queue_add(&scheduler_of_thread->ready, f);
+}
+
+static void wake_for(struct fiber *f, int reason)
+{
+    if (!f->parked)
+        return;
+    if (f->queue) {
+        queue_remove(f->queue, f);
+        f->queue = NULL;
+    }
+    make_ready(f, reason);
+}
+
+static struct fiber *timer_fiber(struct timer *t)
+{
+    return (struct fiber *)((char *)t - offsetof(struct fiber, timer));
+}
+
+static void fire_timers(struct scheduler *s)
+{
+    int64_t now;
+
+    if (!s->timers.count)
+        return;
+    now = fiber_now();
+    while (heap_first(&s->timers) && heap_first(&s->timers)->due <= now) {
+        struct timer *due = heap_first(&s->timers);
+        heap_remove(&s->timers, due);
+        wake_for(timer_fiber(due), ETIMEDOUT);
+    }
+}
+
+/* Sees what the network and the clock have brought until then. */
+static void look(struct scheduler *s, int64_t until)
+{
+    s->engine->calls->poll(s->engine, until);
+    fire_timers(s);
+    s->switches_left = FIBER_SWITCHES_MAX;
+}
+
+static struct fiber *next_ready(struct scheduler *s)
+{
+    while (!s->ready.first)
+        look(s, s->timers.count ? heap_first(&s->timers)->due : NEVER);
+    if (!s->switches_left)
+        look(s, AT_ONCE);
+    s->switches_left--;
+    return queue_take(&s->ready);
+}
+
+/* The first thing a fiber does when it runs again, or for the first time. */
+static void arrive(struct scheduler *s, struct fiber *left)
+{
+    sanitizer_after_switch(&s->current->sanitizer, &left->sanitizer);
+    if (s->ended) {
+        sanitizer_end(&s->ended->sanitizer);
+        stack_give_back(&s->stacks, s->ended->stack);
+        s->ended = NULL;
+    }
+    (void)left;
+}
+
+static void run_next(struct scheduler *s)
+{
+    struct fiber *f = s->current;
+    struct fiber *next = next_ready(s);
+    int saved_errno = errno;
+
+    s->calls_left = FIBER_CALLS_MAX;
+    if (next == f)
+        return;
+    s->current = next;
+    error_current = &next->error;
+    sanitizer_before_switch(&f->sanitizer, &next->sanitizer, 0);
+    s->left = f;
+    context_switch(&f->context, &next->context);
+    arrive(s, s->left);
+    errno = saved_errno;
+}
+
+/* ---- Waiting and waking -------------------------------------------------------------------- */
+
+int fiber_park(int64_t deadline)
+{
+    struct scheduler *s = scheduler_of_thread;
+    struct fiber *f = s->current;
+
+    if (f->cancelled || f->interrupted) {
+        f->interrupted = false;
+        return ECANCELED;
+    }
+    if (deadline == AT_ONCE)
+        return EAGAIN;
+    if (deadline != NEVER) {
+        f->timer.due = deadline;
+        if (!heap_add(&s->timers, &f->timer))
+            return ENOMEM;
+    }
+    f->parked = true;
+    run_next(s);
+    heap_remove(&s->timers, &f->timer);
+    return f->reason;
+}
+
+int fiber_park_in(struct fiber_queue *queue, int64_t deadline)
+{
+    struct fiber *f = fiber_current();
+    int reason;
+
+    queue_add(queue, f);
+    f->queue = queue;
+    reason = fiber_park(deadline);
+    if (f->queue) { /* it didn't come to waiting */
+        queue_remove(queue, f);
+        f->queue = NULL;
+    }
+    return reason;
+}
+
+void fiber_wake(struct fiber *f)
+{
+    wake_for(f, 0);
+}
+
+void fiber_wake_first(struct fiber_queue *queue)
+{
+    struct fiber *f = queue->first;
+
+    if (!f)
+        return;
+    queue_take(queue);
+    f->queue = NULL;
+    make_ready(f, 0);
+}
+
+void fiber_wake_all(struct fiber_queue *queue)
+{
+    while (queue->first)
+        fiber_wake_first(queue);
+}
+
+void fiber_step_aside(void)
+{
+    struct scheduler *s = scheduler_of_thread;
+
+    if (!s->ready.first)
+        look(s, AT_ONCE);
+    make_ready(s->current, 0);
+    run_next(s);
+}
+
+void fiber_cancel(struct fiber *f)
+{
+    f->cancelled = true;
+    wake_for(f, ECANCELED);
+}
+
+void fiber_interrupt(struct fiber *f)
+{
+    if (f->parked)
+        wake_for(f, ECANCELED);
+    else
+        f->interrupted = true;
+}
+
+/* ---- Operations ---------------------------------------------------------------------------- */
+
+/* After FIBER_CALLS_MAX calls that did not wait. */
+static void rest(struct scheduler *s)
+{
+    look(s, AT_ONCE);
+    make_ready(s->current, 0);
+    run_next(s);
+}
+
+static void wake_owner(struct operation *o)
+{
+    fiber_wake(o->owner);
+}
+
+int64_t fiber_perform(struct operation *o, int64_t deadline)
+{
+    struct scheduler *s = scheduler_of_thread;
+    int failure;
+
+    if (s->current->cancelled)
+        return -ECANCELED;
+    o->done = wake_owner;
+    o->owner = s->current;
+    if (s->engine->calls->start(s->engine, o)) {
+        if (--s->calls_left == 0)
+            rest(s);
+        return o->result;
+    }
+    failure = fiber_park(deadline);
+    if (failure) {
+        s->engine->calls->cancel(s->engine, o);
+        return -failure;
+    }
+    return o->result;
+}
+
+/* ---- A fiber's life ------------------------------------------------------------------------ */
+
+static void fiber_end(struct fiber *f)
+{
+    struct scheduler *s = scheduler_of_thread;
+    struct fiber *next;
+
+    fiber_wake_all(&f->joiners);
+    handle_close(&s->fibers, f->handle);
+    error_free(&f->error);
+    next = next_ready(s);
+    s->ended = f;
+    s->calls_left = FIBER_CALLS_MAX;
+    s->current = next;
+    s->left = f;
+    error_current = &next->error;
+    sanitizer_before_switch(&f->sanitizer, &next->sanitizer, 1);
+    context_switch(&f->context, &next->context);
+    assert(!"a fiber that has ended runs");
+}
+
+static void fiber_begin(void *argument)
+{
+    struct fiber *f = argument;
+
+    arrive(scheduler_of_thread, scheduler_of_thread->left);
+    errno = 0;
+    f->function(f->argument);
+    fiber_end(f);
+}
+
+struct fiber *fiber_start(void (*function)(void *), void *argument)
+{
+    struct scheduler *s = scheduler_of_thread;
+    struct stack *stack = stack_take(&s->stacks);
+    struct fiber *f;
+
+    if (!stack)
+        return NULL;
+    f = (struct fiber *)(((uintptr_t)stack - sizeof *f) & ~(uintptr_t)15);
+    *f = (struct fiber){.function = function, .argument = argument, .stack = stack};
+    f->handle = handle_open(&s->fibers, f);
+    if (!f->handle) {
+        stack_give_back(&s->stacks, stack);
+        return NULL;
+    }
+    overflow_watch(s);
+    sanitizer_begin(&f->sanitizer, stack->low, (size_t)((char *)f - stack->low));
+    context_make(&f->context, stack->low, f, fiber_begin, f);
+    queue_add(&s->ready, f);
+    return f;
+}

@@ -1,0 +1,115 @@
+/* The scheduler: who runs on this thread, who is ready, who waits until when. One a thread, made
+ * at the thread's first word, with its engine. Higher floors wait through fiber_perform() and
+ * fiber_park(), and wake through fiber_wake(). */
+#ifndef SALUT_FIBER_SCHEDULER_H
+#define SALUT_FIBER_SCHEDULER_H
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/handle.h"
+#include "base/heap.h"
+#include "engine/engine.h"
+#include "fiber/context.h"
+#include "fiber/sanitize.h"
+#include "fiber/stack.h"
+
+struct fiber;
+
+/* Fibers in the order they came. */
+struct fiber_queue {
+    struct fiber *first;
+    struct fiber *last;
+};
+
+/* A thread's own fiber has no stack of ours; every other one lies at the top of its stack. */
+struct fiber {
+    struct context context;
+    struct fiber *next;        /* in the one queue it is in */
+    struct fiber_queue *queue; /* that it waits in; NULL when parked otherwise or not at all */
+    struct timer timer;
+    bool parked;
+    bool interrupted; /* the next wait fails */
+    bool cancelled;   /* for good: each further wait fails */
+    int reason;       /* why it was woken: 0, ETIMEDOUT, ECANCELED */
+    struct error error;
+    void (*function)(void *argument);
+    void *argument;
+    void *handle;
+    struct stack *stack;
+    struct fiber_queue joiners;
+    struct sanitizer_state sanitizer;
+};
+
+struct scheduler {
+    struct engine *engine;
+    struct fiber *current;
+    struct fiber_queue ready;
+    unsigned calls_left;    /* of FIBER_CALLS_MAX */
+    unsigned switches_left; /* of FIBER_SWITCHES_MAX */
+    struct heap timers;
+    struct handle_table fibers;
+    struct handle_table sockets; /* floor 5's, here so that one look finds a thread's all */
+    struct stack_pool stacks;
+    struct fiber *left;  /* who ran before `current` */
+    struct fiber *ended; /* its stack goes back once nobody stands on it */
+    bool overflow_watched;
+    void *signal_stack; /* NULL: the program's own, or none */
+    struct fiber main;
+};
+
+extern _Thread_local struct scheduler *scheduler_of_thread;
+
+/* Makes it; NULL and errno when that fails. */
+struct scheduler *scheduler_create(void);
+
+/* This thread's scheduler, or NULL and errno. */
+static inline struct scheduler *scheduler_get(void)
+{
+    return scheduler_of_thread ? scheduler_of_thread : scheduler_create();
+}
+
+/* The functions below are for a thread whose scheduler_get() has succeeded. */
+
+static inline struct fiber *fiber_current(void)
+{
+    return scheduler_of_thread->current;
+}
+
+static inline int64_t fiber_now(void)
+{
+    struct engine *e = scheduler_of_thread->engine;
+
+    return e->calls->now(e);
+}
+
+/* A new fiber, ready to run; NULL and errno ENOMEM or EAGAIN. */
+struct fiber *fiber_start(void (*function)(void *), void *argument);
+
+/* Waits to be woken. 0, or ETIMEDOUT, ECANCELED, EAGAIN (the deadline is AT_ONCE), ENOMEM.
+ * A fiber may also be woken for nothing that it waited for: the caller looks again. */
+int fiber_park(int64_t deadline);
+
+/* The same, in a queue, that fiber_wake_first() wakes from. */
+int fiber_park_in(struct fiber_queue *queue, int64_t deadline);
+
+/* Makes a parked fiber ready; nothing happens to another one. */
+void fiber_wake(struct fiber *f);
+
+void fiber_wake_first(struct fiber_queue *queue);
+
+void fiber_wake_all(struct fiber_queue *queue);
+
+/* Lets the others that are ready go first. */
+void fiber_step_aside(void);
+
+/* Asks f to end. */
+void fiber_cancel(struct fiber *f);
+
+/* Ends one wait of f with ECANCELED: the present one, or the next. */
+void fiber_interrupt(struct fiber *f);
+
+/* Does an operation, waiting for it if need be. The operation's result, or -ETIMEDOUT,
+ * -ECANCELED, -EAGAIN, -ENOMEM when it was taken back (`moved` says what a send had sent). */
+int64_t fiber_perform(struct operation *o, int64_t deadline);
+
+#endif

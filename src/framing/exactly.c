@@ -1,0 +1,45 @@
+/* exactly.c: so many bytes, however many pieces they come in. */
+#include "base/error.h"
+#include "socket/socket.h"
+#include "socket/stream.h"
+
+#include <salut.h>
+
+#include <errno.h>
+
+static ssize_t receive_exactly(struct socket *s, char *buffer, size_t size)
+{
+    int64_t deadline = socket_deadline(s);
+    size_t have = 0;
+
+    while (have < size) {
+        ssize_t received =
+            stream_receive(s, "recv_exactly from", buffer + have, size - have, deadline);
+        if (received > 0)
+            have += (size_t)received;
+        else if (have == 0)
+            return received;
+        else if (received == 0)
+            return error_say(EPROTO, "recv_exactly: the peer ended after %zu of %zu bytes", have,
+                             size);
+        else
+            return error_say(errno, "recv_exactly: %zu of %zu bytes came, then: %s", have, size,
+                             error_reason(errno));
+    }
+    return (ssize_t)size;
+}
+
+ssize_t salut_recv_exactly(salut_sock *handle, void *buffer, size_t size)
+{
+    struct socket *s = socket_enter(handle, "recv_exactly");
+    ssize_t received = -1;
+
+    if (!s)
+        return -1;
+    if (!socket_is_stream(s))
+        error_say(EOPNOTSUPP, "recv_exactly: a datagram comes whole: use recv");
+    else if (socket_size_fits("recv_exactly", size, 1))
+        received = receive_exactly(s, buffer, size);
+    socket_leave(s);
+    return received;
+}

@@ -1,0 +1,126 @@
+/* connect.c: to one address, or to the first of several that answers. */
+#include "base/error.h"
+#include "socket/address.h"
+#include "socket/race.h"
+#include "socket/resolve.h"
+#include "socket/socket.h"
+#include "transport/descriptor.h"
+
+#include <salut.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int connect_path(struct socket *s, const char *path)
+{
+    salut_addr address;
+    int failure = address_from_path(&address, path);
+
+    if (failure == -ENAMETOOLONG)
+        return error_say(ENAMETOOLONG,
+                         "connect to a Unix path: %zu bytes, and 107 is the most the system takes",
+                         strlen(path));
+    if (failure)
+        return error_say(EINVAL, "connect: the path is empty");
+    failure = socket_open(s, AF_UNIX);
+    if (!failure)
+        failure = (int)descriptor_connect(&s->endpoint, &address, socket_deadline(s));
+    return failure ? error_set(-failure, "connect to %s", path) : 0;
+}
+
+/* One descriptor, which has an address already or is for datagrams: an address after another. */
+static int connect_in_turn(struct socket *s, const char *goal, struct address_list *list,
+                           salut_addr *winner)
+{
+    int64_t deadline = socket_deadline(s);
+    int failure = -EAFNOSUPPORT;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        salut_addr *address = &list->addresses[i];
+        if (s->dual)
+            address_map(address);
+        failure = socket_open(s, address_family(address));
+        if (!failure)
+            failure = (int)descriptor_connect(&s->endpoint, address, deadline);
+        if (!failure) {
+            *winner = *address;
+            return 0;
+        }
+        if (failure == -ETIMEDOUT || failure == -ECANCELED || failure == -EAGAIN)
+            break;
+        if (!s->bound)
+            socket_reset(s);
+    }
+    return error_set(-failure, "connect to %s", goal);
+}
+
+static int connect_internet(struct socket *s, const char *host, int port)
+{
+    char goal[HOST_NAME_BYTES_MAX + sizeof "[]:65535"];
+    struct address_list *list;
+    salut_addr winner;
+    int result;
+
+    if (!host || !host[0])
+        return error_say(EINVAL,
+                         "connect: the host is empty (\"localhost\" is this computer itself)");
+    if (resolve_check_port("connect to", host, port, 1))
+        return -1;
+    list = malloc(sizeof *list);
+    if (!list)
+        return error_set(ENOMEM, "connect to %s:%d", host, port);
+    result = resolve("connect to", host, port, socket_deadline(s), list);
+    if (!result) {
+        address_goal(host, port, goal, sizeof goal);
+        if (s->bound || s->kind == SALUT_UDP)
+            result = connect_in_turn(s, goal, list, &winner);
+        else
+            result = race(goal, list, socket_deadline(s), &s->endpoint, &winner);
+    }
+    free(list);
+    if (!result)
+        memcpy(&s->peer, &winner.raw, winner.raw_size);
+    return result;
+}
+
+static int connect_entered(struct socket *s, const char *host, int port)
+{
+    bool datagrams_again = s->state == SOCKET_CONNECTED && !socket_is_stream(s);
+    int result, failure;
+
+    if (socket_stands_on_failure(s, STEP_CONNECT, "connect"))
+        return -1;
+    if (s->state == SOCKET_LISTENING)
+        return error_say(EOPNOTSUPP, "connect: the socket is a listener");
+    if (s->stepper || (s->state == SOCKET_CONNECTED && !datagrams_again))
+        return error_say(EISCONN, "connect: the socket is %s already",
+                         s->stepper ? "connecting" : "connected");
+    s->stepper = fiber_current();
+    result = socket_is_unix(s) ? connect_path(s, host) : connect_internet(s, host, port);
+    failure = errno;
+    s->stepper->interrupted = false;
+    s->stepper = NULL;
+    if (s->closed || (result && !s->bound && !datagrams_again))
+        socket_reset(s);
+    if (s->closed)
+        return error_say(ECANCELED, "connect: another fiber closed the socket");
+    errno = failure;
+    if (result)
+        return socket_step_failed(s, STEP_CONNECT);
+    s->state = SOCKET_CONNECTED;
+    socket_step_done(s, STEP_CONNECT);
+    return 0;
+}
+
+int salut_connect(salut_sock *handle, const char *host, int port)
+{
+    struct socket *s = socket_enter(handle, "connect");
+    int result;
+
+    if (!s)
+        return -1;
+    result = connect_entered(s, host, port);
+    socket_leave(s);
+    return result;
+}

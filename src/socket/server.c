@@ -1,0 +1,332 @@
+/* server.c: bind, listen and accept. */
+#include "base/error.h"
+#include "socket/address.h"
+#include "socket/resolve.h"
+#include "socket/socket.h"
+#include "transport/descriptor.h"
+
+#include <salut.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* As Go's: short enough to notice a free descriptor soon, long enough not to spin. */
+static const int64_t ACCEPT_PAUSE_MIN = 5 * (NANOSECONDS / 1000);
+static const int64_t ACCEPT_PAUSE_MAX = NANOSECONDS;
+
+/* ---- bind ---------------------------------------------------------------------------------- */
+
+static int open_and_bind(struct socket *s, const salut_addr *address)
+{
+    struct engine *e = scheduler_of_thread->engine;
+    int family = address_family(address);
+    int failure = socket_open(s, family);
+
+    if (failure)
+        return failure;
+    if (s->kind == SALUT_TCP)
+        e->calls->set_option(e, &s->endpoint, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (family == AF_INET6)
+        e->calls->set_option(e, &s->endpoint, IPPROTO_IPV6, IPV6_V6ONLY, !s->dual);
+    return e->calls->bind(e, &s->endpoint, address);
+}
+
+/* Every interface: IPv6 and IPv4 by one socket, or IPv4 alone where there is no IPv6. */
+static int bind_everywhere(struct socket *s, int port)
+{
+    salut_addr any;
+    int failure;
+
+    address_any(&any, AF_INET6);
+    address_set_port(&any, port);
+    s->dual = true;
+    failure = open_and_bind(s, &any);
+    if (failure != -EAFNOSUPPORT && failure != -EADDRNOTAVAIL)
+        return failure;
+    socket_reset(s);
+    address_any(&any, AF_INET);
+    address_set_port(&any, port);
+    return open_and_bind(s, &any);
+}
+
+static int bind_internet(struct socket *s, const char *host, int port)
+{
+    struct address_list *list;
+    int result = -1;
+
+    if (resolve_check_port("bind", host, port, 0))
+        return -1;
+    if (!host || !host[0]) {
+        int failure = bind_everywhere(s, port);
+        return failure ? error_set(-failure, "bind to every interface, port %d", port) : 0;
+    }
+    list = malloc(sizeof *list);
+    if (!list)
+        return error_set(ENOMEM, "bind to %s:%d", host, port);
+    if (!resolve("bind to", host, port, socket_deadline(s), list)) {
+        char name[SOCKET_NAME_BYTES];
+        salut_addr *address = resolve_prefer(list, AF_INET);
+        int failure = open_and_bind(s, address);
+        result = failure
+                     ? error_set(-failure, "bind to %s", address_text(address, name, sizeof name))
+                     : 0;
+    }
+    free(list);
+    return result;
+}
+
+/* The path is taken: by a program that runs, by the leftover of one that doesn't, or by a file
+ * that is something else. */
+static int path_in_use(struct socket *s, const char *path, salut_addr *address)
+{
+    struct endpoint probe;
+    struct engine *e = scheduler_of_thread->engine;
+    struct stat file;
+    bool stale = false;
+
+    if (!lstat(path, &file) && !S_ISSOCK(file.st_mode))
+        return error_say(EADDRINUSE, "bind to %s: there is a file with that name already", path);
+    if (!e->calls->open(e, &probe, AF_UNIX, socket_is_stream(s) ? SOCK_STREAM : SOCK_DGRAM)) {
+        stale = descriptor_connect(&probe, address, AT_ONCE) == -ECONNREFUSED;
+        e->calls->close(e, &probe);
+    }
+    if (stale)
+        return error_say(EADDRINUSE,
+                         "bind to %s: a program that has ended left its socket file there: "
+                         "delete the file",
+                         path);
+    return error_say(EADDRINUSE, "bind to %s: another program is using that path", path);
+}
+
+static int remember_path(struct socket *s, const char *path)
+{
+    struct stat file;
+
+    if (path[0] == '@' || lstat(path, &file))
+        return 0;
+    s->path = strdup(path);
+    s->path_device = file.st_dev;
+    s->path_inode = file.st_ino;
+    return s->path ? 0 : -ENOMEM;
+}
+
+static int bind_path(struct socket *s, const char *path)
+{
+    salut_addr address;
+    int failure = address_from_path(&address, path);
+
+    if (failure == -ENAMETOOLONG)
+        return error_say(ENAMETOOLONG,
+                         "bind to a Unix path: %zu bytes, and 107 is the most the system takes",
+                         strlen(path));
+    if (failure)
+        return error_say(EINVAL, "bind: the path is empty");
+    failure = open_and_bind(s, &address);
+    if (failure == -EADDRINUSE && path[0] != '@')
+        return path_in_use(s, path, &address);
+    if (!failure)
+        failure = remember_path(s, path);
+    return failure ? error_set(-failure, "bind to %s", path) : 0;
+}
+
+static int bind_entered(struct socket *s, const char *host, int port)
+{
+    if (s->bound || s->state != SOCKET_NEW || s->endpoint.descriptor >= 0)
+        return error_say(EINVAL, "bind: the socket has an address already");
+    if (socket_is_unix(s) ? bind_path(s, host) : bind_internet(s, host, port)) {
+        int failure = errno;
+        socket_reset(s);
+        errno = failure;
+        return socket_step_failed(s, STEP_BIND);
+    }
+    s->bound = true;
+    socket_step_done(s, STEP_BIND);
+    return 0;
+}
+
+int salut_bind(salut_sock *handle, const char *host, int port)
+{
+    struct socket *s = socket_enter(handle, "bind");
+    int result;
+
+    if (!s)
+        return -1;
+    result = bind_entered(s, host, port);
+    socket_leave(s);
+    return result;
+}
+
+/* ---- listen -------------------------------------------------------------------------------- */
+
+/* A listener that was not given an address is this machine's own business. */
+static int bind_loopback(struct socket *s)
+{
+    salut_addr loopback;
+
+    address_loopback(&loopback);
+    return open_and_bind(s, &loopback);
+}
+
+static int listen_entered(struct socket *s, int backlog)
+{
+    struct engine *e = scheduler_of_thread->engine;
+    int failure = 0;
+
+    if (socket_stands_on_failure(s, STEP_LISTEN, "listen"))
+        return -1;
+    if (!socket_is_stream(s))
+        return error_say(EOPNOTSUPP, "listen: datagrams need no listener: bind, then recvfrom");
+    if (s->state == SOCKET_CONNECTED)
+        return error_say(EINVAL, "listen: the socket is connected");
+    if (!s->bound && socket_is_unix(s))
+        return error_say(EINVAL, "listen: bind the socket to a path first");
+    if (!s->bound)
+        failure = bind_loopback(s);
+    if (!failure)
+        failure = e->calls->listen(e, &s->endpoint, backlog > 0 ? backlog : SOMAXCONN);
+    if (failure) {
+        socket_failed(s, "listen", -failure);
+        return socket_step_failed(s, STEP_LISTEN);
+    }
+    s->bound = true;
+    s->state = SOCKET_LISTENING;
+    socket_step_done(s, STEP_LISTEN);
+    return 0;
+}
+
+int salut_listen(salut_sock *handle, int backlog)
+{
+    struct socket *s = socket_enter(handle, "listen");
+    int result;
+
+    if (!s)
+        return -1;
+    result = listen_entered(s, backlog);
+    socket_leave(s);
+    return result;
+}
+
+/* ---- accept -------------------------------------------------------------------------------- */
+
+/* One client that went away while it waited, or a trouble of its network, which Linux reports
+ * here: not the listener's. */
+static bool is_the_clients(int number)
+{
+    switch (number) {
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM: /* a firewall's word about this one */
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_exhaustion(int number)
+{
+    return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+}
+
+/* The next client's descriptor, or -errno. */
+static int64_t accept_descriptor(struct socket *s, salut_addr *peer, int64_t deadline)
+{
+    int64_t pause = ACCEPT_PAUSE_MIN;
+
+    for (;;) {
+        int64_t descriptor = descriptor_accept(&s->endpoint, peer, deadline);
+        int64_t until;
+        int reason;
+
+        if (descriptor >= 0 || s->closed)
+            return descriptor;
+        if (is_the_clients((int)-descriptor))
+            continue;
+        if (!is_exhaustion((int)-descriptor) || deadline == AT_ONCE)
+            return descriptor;
+        until = deadline_after(fiber_now(), pause);
+        if (until >= deadline)
+            return descriptor; /* says what is missing, better than ETIMEDOUT would */
+        s->stepper = fiber_current();
+        reason = fiber_park(until);
+        s->stepper = NULL;
+        if (reason != ETIMEDOUT)
+            return -reason;
+        if (s->closed)
+            return -ECANCELED;
+        pause = 2 * pause < ACCEPT_PAUSE_MAX ? 2 * pause : ACCEPT_PAUSE_MAX;
+    }
+}
+
+static void remember_peer(struct socket *s, const salut_addr *peer)
+{
+    int family = address_family(peer);
+
+    if (family == AF_INET || family == AF_INET6)
+        memcpy(&s->peer, &peer->raw, peer->raw_size);
+}
+
+/* The record comes first: a client that was taken from the kernel must not be lost for want of
+ * memory. */
+static struct socket *accept_entered(struct socket *s, salut_addr *peer)
+{
+    struct engine *e = scheduler_of_thread->engine;
+    struct socket *client;
+    int64_t descriptor;
+    int failure;
+
+    if (s->state != SOCKET_LISTENING) {
+        if (!socket_stands_on_failure(s, STEP_CONNECT, "accept"))
+            error_say(EINVAL, "accept: the socket isn't listening: bind and listen first");
+        return NULL;
+    }
+    if (s->receiving) {
+        error_say(EBUSY, "accept: another fiber is accepting on this socket");
+        return NULL;
+    }
+    client = socket_create(s->kind);
+    if (!client) {
+        socket_failed(s, "accept on", errno);
+        return NULL;
+    }
+    s->receiving = true;
+    descriptor = accept_descriptor(s, peer, socket_deadline(s));
+    s->receiving = false;
+    failure = descriptor < 0
+                  ? (int)descriptor
+                  : e->calls->adopt(e, &client->endpoint, (int)descriptor, s->kind == SALUT_TCP);
+    if (failure) {
+        socket_discard(client);
+        socket_failed(s, "accept on", -failure);
+        return NULL;
+    }
+    if (s->dual)
+        address_unmap(peer);
+    client->state = SOCKET_CONNECTED;
+    remember_peer(client, peer);
+    return client;
+}
+
+salut_sock *salut_accept(salut_sock *handle, salut_addr *peer)
+{
+    struct socket *s = socket_enter(handle, "accept");
+    struct socket *client;
+    salut_addr unwanted;
+
+    if (!peer)
+        peer = &unwanted;
+    peer->raw_size = 0;
+    client = s ? accept_entered(s, peer) : NULL;
+    if (!client)
+        memset(peer, 0, sizeof *peer);
+    if (s)
+        socket_leave(s);
+    return client ? client->handle : NULL;
+}

@@ -1,0 +1,195 @@
+/* socket.c: a socket's record, its handle, and the two words at the ends of its life. */
+#include "socket/socket.h"
+#include "base/error.h"
+#include "socket/address.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct socket *socket_create(int kind)
+{
+    struct scheduler *scheduler = scheduler_get();
+    struct socket *s;
+
+    if (!scheduler)
+        return NULL;
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->kind = (uint8_t)kind;
+    s->timeout = NEVER;
+    s->endpoint.descriptor = -1;
+    s->handle = handle_open(&scheduler->sockets, s);
+    if (!s->handle) {
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
+salut_sock *salut_socket(salut_kind kind)
+{
+    struct socket *s;
+
+    if (kind < SALUT_TCP || kind > SALUT_UNIX_DATAGRAM) {
+        error_say(EINVAL, "socket: %d is not a kind of socket", (int)kind);
+        return NULL;
+    }
+    s = socket_create((int)kind);
+    if (!s)
+        error_set(errno, "socket");
+    return s ? s->handle : NULL;
+}
+
+struct socket *socket_refuse_handle(const salut_sock *handle, const char *word)
+{
+    if (!handle)
+        error_keep(word);
+    else if (!scheduler_of_thread || handle_thread(handle) != scheduler_of_thread->sockets.thread)
+        error_say(EPERM, "%s: the socket belongs to another thread", word);
+    else
+        error_say(EBADF, "%s: the socket was closed", word);
+    return NULL;
+}
+
+int socket_open(struct socket *s, int family)
+{
+    struct engine *e = scheduler_of_thread->engine;
+
+    if (s->endpoint.descriptor >= 0)
+        return 0;
+    return e->calls->open(e, &s->endpoint, family, socket_is_stream(s) ? SOCK_STREAM : SOCK_DGRAM);
+}
+
+/* Only the file that this socket made: another program may have put its own there since. */
+static void unlink_path(struct socket *s)
+{
+    struct stat now;
+
+    if (s->path && !lstat(s->path, &now) && now.st_dev == s->path_device &&
+        now.st_ino == s->path_inode)
+        unlink(s->path);
+    free(s->path);
+    s->path = NULL;
+}
+
+void socket_reset(struct socket *s)
+{
+    struct engine *e = scheduler_of_thread->engine;
+
+    unlink_path(s);
+    e->calls->close(e, &s->endpoint);
+    s->state = SOCKET_NEW;
+    s->bound = false;
+    s->dual = false;
+    s->peer.any.sa_family = AF_UNSPEC;
+}
+
+void socket_free(struct socket *s)
+{
+    free(s);
+}
+
+void socket_discard(struct socket *s)
+{
+    handle_close(&scheduler_of_thread->sockets, s->handle);
+    socket_reset(s);
+    socket_free(s);
+}
+
+int salut_close(salut_sock *handle)
+{
+    struct socket *s = handle ? socket_enter(handle, "close") : NULL;
+
+    if (!s)
+        return handle ? -1 : 0;
+    handle_close(&scheduler_of_thread->sockets, handle);
+    s->closed = true;
+    if (s->stepper)
+        fiber_interrupt(s->stepper);
+    socket_reset(s);
+    fiber_wake_all(&s->senders);
+    socket_leave(s);
+    return 0;
+}
+
+/* ---- What the words say when they can't ---------------------------------------------------- */
+
+int socket_step_failed(struct socket *s, enum socket_step step)
+{
+    s->failure = errno;
+    s->failed_step = (uint8_t)step;
+    return -1;
+}
+
+void socket_step_done(struct socket *s, enum socket_step step)
+{
+    if (s->failed_step == step) {
+        s->failure = 0;
+        s->failed_step = STEP_NONE;
+    }
+}
+
+bool socket_stands_on_failure(const struct socket *s, enum socket_step step, const char *word)
+{
+    if (!s->failure || s->failed_step == STEP_NONE || s->failed_step >= step)
+        return false;
+    if (salut_failed())
+        errno = s->failure;
+    else
+        error_set(s->failure, "%s: an earlier step of this socket failed", word);
+    return true;
+}
+
+int socket_not_connected(const struct socket *s, const char *word)
+{
+    if (socket_stands_on_failure(s, STEP_CONNECT + 1, word))
+        return -1;
+    if (s->state == SOCKET_LISTENING)
+        return error_say(ENOTCONN, "%s: the socket is a listener; talk on what accept returns",
+                         word);
+    return error_say(ENOTCONN, "%s: the socket isn't connected: connect first", word);
+}
+
+const char *socket_name(struct socket *s, char *text, size_t size)
+{
+    struct engine *e = scheduler_of_thread->engine;
+    salut_addr address = {0};
+
+    text[0] = '\0';
+    if (s->peer.any.sa_family == AF_INET || s->peer.any.sa_family == AF_INET6) {
+        memcpy(&address.raw, &s->peer, sizeof s->peer);
+        address.raw_size =
+            s->peer.any.sa_family == AF_INET ? sizeof s->peer.ipv4 : sizeof s->peer.ipv6;
+    } else if (s->endpoint.descriptor >= 0) {
+        if (e->calls->name(e, &s->endpoint, true, &address) || address.raw_size <= 2)
+            e->calls->name(e, &s->endpoint, false, &address);
+    }
+    return address.raw_size ? address_text(&address, text, size) : text;
+}
+
+int socket_failed(struct socket *s, const char *word, int number)
+{
+    char name[SOCKET_NAME_BYTES];
+
+    if (s->closed)
+        return error_say(ECANCELED, "%s: another fiber closed the socket", word);
+    socket_name(s, name, sizeof name);
+    return error_set(number, "%s%s%s", word, name[0] ? " " : "", name);
+}
+
+bool socket_size_fits(const char *word, size_t size, size_t least)
+{
+    if (size <= SSIZE_MAX && size >= least)
+        return true;
+    if (size < least)
+        error_say(EINVAL, "%s: the buffer has no room (size is 0)", word);
+    else
+        error_say(EINVAL, "%s: the size %zu is more than can be", word, size);
+    return false;
+}

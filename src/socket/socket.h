@@ -1,0 +1,126 @@
+/* The socket: one record, the words' common ground. A word enters (is the handle good?), does its
+ * work, and leaves; the record outlives salut_close() until the last fiber has left. */
+#ifndef SALUT_SOCKET_SOCKET_H
+#define SALUT_SOCKET_SOCKET_H
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "fiber/scheduler.h"
+
+#include <salut.h>
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum socket_state {
+    SOCKET_NEW, /* perhaps bound */
+    SOCKET_LISTENING,
+    SOCKET_CONNECTED,
+};
+
+/* The words that give a socket its place, for the failure that is kept until one succeeds. */
+enum socket_step { STEP_NONE, STEP_BIND, STEP_LISTEN, STEP_CONNECT };
+
+struct socket {
+    struct endpoint endpoint;
+    int64_t timeout; /* nanoseconds; NEVER, 0 */
+    void *handle;
+    struct fiber_queue senders; /* waiting for their turn */
+    struct fiber *stepper;      /* in connect, or in a pause of accept; NULL */
+    char *path;                 /* bound here, to be unlinked; NULL if none */
+    uint64_t path_device;       /* of the file made there, so that no other's is unlinked */
+    uint64_t path_inode;
+    unsigned users;      /* calls under way */
+    int failure;         /* errno of the step that failed, 0 when none did */
+    int receive_failure; /* errno that every further receive gives */
+    int send_failure;    /* errno that broke the sending side; then it is EPIPE */
+    uint8_t kind;        /* enum salut_kind */
+    uint8_t state;       /* enum socket_state */
+    uint8_t failed_step; /* enum socket_step */
+    bool bound;
+    bool closed;
+    bool sending;
+    bool receiving;
+    bool dual; /* an IPv6 socket that speaks IPv4 too */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+    } peer; /* for sentences; family 0: none, or not of the Internet */
+};
+
+/* A record without descriptor, with its handle; NULL and errno ENOMEM. */
+struct socket *socket_create(int kind);
+
+/* What socket_create() made, when it comes to nothing. */
+void socket_discard(struct socket *s);
+
+/* The cold side of socket_enter(): says what is wrong with the handle. Always NULL. */
+struct socket *socket_refuse_handle(const salut_sock *handle, const char *word);
+
+static inline struct socket *socket_enter(const salut_sock *handle, const char *word)
+{
+    struct scheduler *scheduler = scheduler_of_thread;
+    struct socket *s = scheduler ? handle_object(&scheduler->sockets, handle) : NULL;
+
+    if (!s)
+        return socket_refuse_handle(handle, word);
+    s->users++;
+    return s;
+}
+
+void socket_free(struct socket *s);
+
+static inline void socket_leave(struct socket *s)
+{
+    if (--s->users == 0 && s->closed)
+        socket_free(s);
+}
+
+static inline int64_t socket_deadline(const struct socket *s)
+{
+    if (s->timeout == NEVER)
+        return NEVER;
+    return s->timeout == 0 ? AT_ONCE : deadline_after(fiber_now(), s->timeout);
+}
+
+static inline bool socket_is_stream(const struct socket *s)
+{
+    return s->kind == SALUT_TCP || s->kind == SALUT_UNIX;
+}
+
+static inline bool socket_is_unix(const struct socket *s)
+{
+    return s->kind == SALUT_UNIX || s->kind == SALUT_UNIX_DATAGRAM;
+}
+
+/* Opens the descriptor, unless there is one. -errno. */
+int socket_open(struct socket *s, int family);
+
+/* Closes it: the socket is as new, but for its timeout. */
+void socket_reset(struct socket *s);
+
+/* A step failed: words that need it give the same failure until it succeeds. Always -1. */
+int socket_step_failed(struct socket *s, enum socket_step step);
+
+void socket_step_done(struct socket *s, enum socket_step step);
+
+/* The step that this word stands on failed earlier: true, and that failure is kept. */
+bool socket_stands_on_failure(const struct socket *s, enum socket_step step, const char *word);
+
+/* The word needs a connection and there is none. Always -1. */
+int socket_not_connected(const struct socket *s, const char *word);
+
+/* The other end's address for a sentence, or this one's, or "". */
+const char *socket_name(struct socket *s, char *text, size_t size);
+
+enum { SOCKET_NAME_BYTES = 2 * 112 };
+
+/* A failure on the socket: "word name: reason"; a socket closed meanwhile is said to be. -1. */
+int socket_failed(struct socket *s, const char *word, int number);
+
+/* size may be received or sent at once; else EINVAL and false. */
+bool socket_size_fits(const char *word, size_t size, size_t least);
+
+#endif
