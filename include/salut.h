@@ -145,15 +145,18 @@ SALUT_PUBLIC ssize_t salut_recv(salut_sock *s, void *buffer, size_t size);
  *   a NUL byte, which a C string can't hold; the sentence gives the byte and its offset). */
 SALUT_PUBLIC char *salut_decode(const void *bytes, ssize_t size);
 
-/* Ends the conversation and frees the socket. A wait of another fiber on it fails with
- * ECANCELED. NULL is fine and does nothing.
- * Result: 0, or -1 and EBADF (closed already), EPERM. */
+/* Sends what is gathered (salut_set_buffer), ends the conversation and frees the socket. A wait
+ * of another fiber on it fails with ECANCELED. NULL is fine and does nothing.
+ * Result: 0, or -1 and EBADF (closed already), EPERM, or salut_send()'s errors when what was
+ *   gathered could not be sent: the socket is closed all the same. */
 SALUT_PUBLIC int salut_close(salut_sock *s);
 
 /* ---- One line instead of three ------------------------------------------------------------- */
 
 /* Addresses as one string: "host:port", "[::1]:port", ":port" (a server: every interface; a
- * client: localhost), "unix:/path", "unix:@abstract", "udp:host:port". */
+ * client: localhost), "unix:/path", "unix:@abstract", "udp:host:port"; for a server also
+ * "systemd:" or "systemd:N", the first or Nth (from 0) listener that the service manager opened
+ * and passed on (LISTEN_FDS, see sd_listen_fds(3)). */
 
 /* socket, bind and listen. (udp: is bound, ready for salut_recvfrom().)
  * Result: the listener, or NULL with any errno of those three; EINVAL (not such an address);
@@ -190,6 +193,53 @@ typedef struct salut_decoder {
  *   or NULL and EILSEQ (as salut_decode(), and at the end: a character cut in the middle).
  *   After EILSEQ the decoder starts afresh. */
 SALUT_PUBLIC char *salut_decoder_decode(salut_decoder *d, const void *bytes, ssize_t size);
+
+/* ---- Lines and messages -------------------------------------------------------------------- */
+
+/* Receives one line: the text up to a newline, without it and without a CR before it.
+ * size: set to its length in bytes; may be NULL. A line can hold a NUL byte: size tells.
+ * Result: the line, NUL-terminated, inside the socket's own memory: good until the next receive
+ *   or close; or NULL with *size 0 and errno
+ *     0          the peer is done, after a whole line (salut_failed() stays as it was);
+ *     EPROTO     it ended in the middle of a line;
+ *     EMSGSIZE   the line is longer than the limit (64 KiB unless salut_set_limit());
+ *   or any of salut_recv()'s. After a failure nothing is lost: what came of the line is still
+ *   there for salut_recv(), or for the same call again. */
+SALUT_PUBLIC char *salut_recv_line(salut_sock *s, size_t *size);
+
+/* Sends text and a newline, as one. (For protocols that want CR LF, end the text with "\r".)
+ * Result: the text's length, or -1 and salut_send()'s errors, EINVAL (the text is NULL or holds
+ *   a newline: it would be two lines; nothing was sent). */
+SALUT_PUBLIC ssize_t salut_send_line(salut_sock *s, const char *text);
+
+/* Receives one message as salut_send_message() sends it: its length in 4 bytes, big-endian, and
+ * then so many bytes. A message keeps its borders, which a stream's bytes don't.
+ * size: set to its length; may be NULL. A message can be empty.
+ * Result: the message (not NUL-terminated), inside the socket's own memory: good until the next
+ *   receive or close; or NULL with *size 0 and errno as for salut_recv_line(). EMSGSIZE: it
+ *   announces more than the limit (16 MiB unless salut_set_limit()). Memory grows with what
+ *   arrives, not with what is announced. */
+SALUT_PUBLIC void *salut_recv_message(salut_sock *s, size_t *size);
+
+/* Sends one message. Result: size, or -1 and salut_send()'s errors, EMSGSIZE (over the limit;
+ * nothing was sent). */
+SALUT_PUBLIC ssize_t salut_send_message(salut_sock *s, const void *data, size_t size);
+
+/* The longest line or message on this socket, in bytes, at most 1 GiB; 0 is the default again.
+ * Result: 0, or -1 and EINVAL. */
+SALUT_PUBLIC int salut_set_limit(salut_sock *s, size_t bytes);
+
+/* Lets sends gather: each is put in a buffer of so many bytes (at most 16 MiB; 0: no gathering,
+ * the default) and the buffer is sent as one when it is full, when the fiber waits for anything,
+ * at salut_flush(), salut_shutdown() or salut_close(). For many small messages this is a hundred
+ * times as fast. A failure that comes after the send that it is about is told by the next send,
+ * by flush or by close. A program that ends without close loses what is gathered.
+ * Result: 0, or -1 with what was gathered kept, and EINVAL, EOPNOTSUPP (datagrams), EBUSY. */
+SALUT_PUBLIC int salut_set_buffer(salut_sock *s, size_t bytes);
+
+/* Sends what is gathered, and waits until the system has taken it. Result: 0, or -1 and
+ * salut_send()'s errors; after ETIMEDOUT, EAGAIN or ECANCELED the rest stays gathered. */
+SALUT_PUBLIC int salut_flush(salut_sock *s);
 
 /* ---- Datagrams ----------------------------------------------------------------------------- */
 
@@ -275,6 +325,71 @@ SALUT_PUBLIC int salut_sleep(double seconds);
 
 /* Lets every other fiber that is ready run first. Result: 0, or -1 and ECANCELED. */
 SALUT_PUBLIC int salut_yield(void);
+
+/* ---- Between fibers and threads ------------------------------------------------------------ */
+
+/* A channel: items of one size, in order, from any fiber to any other, on any thread. It is the
+ * only thing of salut's that two threads may share. */
+typedef struct salut_channel salut_channel;
+
+/* A channel that holds up to `capacity` items of item_size bytes each (1 to 64 KiB; 1 GiB in
+ * all). Result: the channel, to be given to salut_channel_free(); or NULL and EINVAL, ENOMEM. */
+SALUT_PUBLIC salut_channel *salut_channel_create(size_t capacity, size_t item_size);
+
+/* Copies the item in, waiting while the channel is full. Result: 0, or -1 and EPIPE (closed),
+ * ECANCELED, ENOMEM; the item is then not in it. */
+SALUT_PUBLIC int salut_channel_send(salut_channel *c, const void *item);
+
+/* The same without waiting: EAGAIN when it is full. */
+SALUT_PUBLIC int salut_channel_try_send(salut_channel *c, const void *item);
+
+/* Copies the oldest item out, waiting while there is none. Result: 1; 0 when the channel is
+ * closed and empty; or -1 and ECANCELED, ENOMEM. */
+SALUT_PUBLIC int salut_channel_recv(salut_channel *c, void *item);
+
+/* No more items: sends fail with EPIPE, receives go on until it is empty. Result: 0, or -1. */
+SALUT_PUBLIC int salut_channel_close(salut_channel *c);
+
+/* Frees it; nobody may be using it any more. NULL is fine. */
+SALUT_PUBLIC void salut_channel_free(salut_channel *c);
+
+/* ---- A server for many --------------------------------------------------------------------- */
+
+/* How salut_serve() serves; 0 is the default of each. Begin with `salut_serve_options o = {0};`,
+ * so that options of later versions are 0 too. */
+typedef struct salut_serve_options {
+    unsigned workers;         /* threads; default: one for each core this process may run on */
+    unsigned connections_max; /* conversations at once; further clients wait in the backlog.
+                                 Default: as many as there are descriptors */
+    double idle_seconds;      /* for each call on a client's socket (salut_settimeout());
+                                 default: for ever */
+    double request_seconds;   /* for a whole conversation, against clients that drip: its calls
+                                 fail with ETIMEDOUT from then on; default: for ever */
+    double drain_seconds;     /* for conversations to end by themselves when stopping; default 5 */
+    size_t stack_bytes;       /* of each handler's fiber; default 64 KiB */
+    int leave_signals;        /* 1: SIGINT and SIGTERM keep doing what they did */
+} salut_serve_options;
+
+/* Serves until it is stopped: handler(client, argument) runs in a fiber for each client, on one
+ * of the worker threads, and the socket is closed when it returns. The calling thread is the
+ * first worker, and the one that accepts; each client goes to the worker that has the fewest, so
+ * handlers of different clients run in parallel and share nothing but channels (with workers = 1
+ * they only take turns).
+ * options: NULL is all defaults.
+ * SIGINT, SIGTERM and salut_stop() drain: the clients that wait in the backlog are still taken,
+ * then no more; conversations have drain_seconds to end; what is left is canceled. A second
+ * signal cancels at once. The listener stays the caller's, to be closed.
+ * Result: 0 when all conversations had ended by themselves; or -1 and ETIMEDOUT (some were
+ *   canceled: the sentence says how many), EAGAIN (not all worker threads could be started;
+ *   nobody was served), EINVAL (not listening, an option makes no sense), ENOMEM, or what made
+ *   accepting impossible. */
+SALUT_PUBLIC int salut_serve(salut_sock *listener,
+                             void (*handler)(salut_sock *client, void *argument), void *argument,
+                             const salut_serve_options *options);
+
+/* Stops the salut_serve() of this listener, as SIGTERM does. From any thread; it doesn't wait.
+ * Result: 0, or -1 and EINVAL (nobody is serving it). */
+SALUT_PUBLIC int salut_stop(salut_sock *listener);
 
 /* ---- What went wrong ----------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <salut.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,28 @@ void error_free(struct error *e)
 {
     free(e->sentence);
     *e = (struct error){0};
+}
+
+/* A thread may end without ever having had fibers: its own failure goes with it. */
+
+static pthread_key_t thread_end;
+
+static void free_thread_error(void *e)
+{
+    error_free(e);
+}
+
+static void make_thread_end(void)
+{
+    pthread_key_create(&thread_end, free_thread_error);
+}
+
+static void free_at_thread_end(struct error *e)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, make_thread_end);
+    pthread_setspecific(thread_end, e);
 }
 
 const char *error_reason(int number)
@@ -82,6 +105,8 @@ static char *error_room(struct error *e)
         e->sentence = malloc(SENTENCE_BYTES);
         if (e->sentence)
             e->sentence[0] = '\0';
+        if (e == &thread_error)
+            free_at_thread_end(e);
     }
     return e->sentence;
 }

@@ -33,10 +33,10 @@ enum operation_kind {
     OPERATION_RECEIVE,      /* at most size bytes of a stream; result: how many, 0 at its end */
     OPERATION_RECEIVE_FROM, /* one datagram; result: its true size, which may exceed size */
     OPERATION_ACCEPT,       /* result: the new descriptor, for engine_adopt() */
-    OPERATION_SEND,         /* all of a stream's size bytes; result: size; moved: so far */
-    OPERATION_SEND_TO,      /* one datagram */
-    OPERATION_CONNECT,      /* result: 0 */
-    OPERATION_RESOLVE,      /* the addresses of a name; result: 0 */
+    OPERATION_SEND,    /* all of head and from, in one packet if they fit; result: their size */
+    OPERATION_SEND_TO, /* one datagram */
+    OPERATION_CONNECT, /* result: 0 */
+    OPERATION_RESOLVE, /* the addresses of a name; result: 0 */
 };
 
 /* Up to ADDRESSES_MAX addresses of one name, without port, in the system's order. */
@@ -54,6 +54,8 @@ struct operation {
         const void *from; /* SEND, SEND_TO */
     };
     size_t size;
+    const void *head; /* SEND: what goes before `from`; may be NULL */
+    size_t head_size;
     size_t moved;               /* SEND: bytes that were taken, on failure too */
     salut_addr *address;        /* in for SEND_TO and CONNECT, out for the others; may be NULL */
     const char *host;           /* RESOLVE: the name */
@@ -82,6 +84,8 @@ struct engine_calls {
     int (*open_pair)(struct engine *e, struct endpoint *a, struct endpoint *b);
     /* An endpoint around a descriptor that is open already. */
     int (*adopt)(struct engine *e, struct endpoint *ep, int descriptor, bool stream);
+    /* Closes a descriptor that no endpoint has. */
+    void (*drop)(struct engine *e, int descriptor);
     /* The open endpoint `from`, with nothing pending, goes on as `to`. */
     void (*move)(struct engine *e, struct endpoint *from, struct endpoint *to);
     int (*bind)(struct engine *e, struct endpoint *ep, const salut_addr *address);
@@ -101,6 +105,8 @@ struct engine_calls {
     /* Completes what it can, waiting until then (NEVER, AT_ONCE) when there is nothing. */
     void (*poll)(struct engine *e, int64_t until);
     int64_t (*now)(struct engine *e);
+    /* To be called on the engine's thread before another may post to it. */
+    int (*expect_letters)(struct engine *e);
     /* From any thread: has the letter opened by the engine's. */
     void (*post)(struct engine *e, struct letter *letter);
     void (*destroy)(struct engine *e);

@@ -26,6 +26,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 struct slot {
@@ -152,6 +153,12 @@ static void epoll_close(struct engine *engine, struct endpoint *ep)
         complete(&ep->sending, -ECANCELED);
 }
 
+static void epoll_drop(struct engine *e, int descriptor)
+{
+    (void)e;
+    close(descriptor);
+}
+
 static void epoll_move(struct engine *e, struct endpoint *from, struct endpoint *to)
 {
     assert(!from->receiving && !from->sending);
@@ -274,13 +281,32 @@ static bool try_accept(struct endpoint *ep, struct operation *o)
     return true;
 }
 
+static ssize_t send_both(struct endpoint *ep, struct operation *o)
+{
+    struct iovec pieces[2] = {
+        {.iov_base = (char *)o->head + o->moved, .iov_len = o->head_size - o->moved},
+        {.iov_base = (void *)o->from, .iov_len = o->size},
+    };
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
+
+    return sendmsg(ep->descriptor, &message, MSG_NOSIGNAL);
+}
+
+static ssize_t send_rest(struct endpoint *ep, struct operation *o)
+{
+    size_t sent = o->moved - o->head_size;
+
+    return send(ep->descriptor, (const char *)o->from + sent, o->size - sent, MSG_NOSIGNAL);
+}
+
 /* A stream takes part of the data when its buffer is nearly full; the rest is tried until the
  * kernel says EAGAIN, since only then does it promise to tell when there is room again. */
 static bool try_send(struct endpoint *ep, struct operation *o)
 {
-    while (o->moved < o->size) {
-        ssize_t size = send(ep->descriptor, (const char *)o->from + o->moved, o->size - o->moved,
-                            MSG_NOSIGNAL);
+    size_t all = o->head_size + o->size;
+
+    while (o->moved < all) {
+        ssize_t size = o->moved < o->head_size ? send_both(ep, o) : send_rest(ep, o);
         if (size >= 0)
             o->moved += (size_t)size;
         else if (would_wait())
@@ -290,7 +316,7 @@ static bool try_send(struct endpoint *ep, struct operation *o)
             return true;
         }
     }
-    o->result = (int64_t)o->size;
+    o->result = (int64_t)all;
     return true;
 }
 
@@ -425,8 +451,9 @@ static void epoll_cancel(struct engine *e, struct operation *o)
 
 /* ---- Letters from other threads ------------------------------------------------------------ */
 
-static int hang_bell(struct epoll_engine *e)
+static int epoll_expect_letters(struct engine *engine)
 {
+    struct epoll_engine *e = of(engine);
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = BELL};
     int failure;
 
@@ -481,7 +508,7 @@ static void open_letters(struct epoll_engine *e)
 
 static bool start_resolve(struct epoll_engine *e, struct operation *o)
 {
-    int failure = hang_bell(e);
+    int failure = epoll_expect_letters(&e->engine);
 
     if (!failure)
         failure = resolver_start(&e->engine, o);
@@ -583,6 +610,7 @@ static const struct engine_calls epoll_calls = {
     .open = epoll_open,
     .open_pair = epoll_open_pair,
     .adopt = epoll_adopt,
+    .drop = epoll_drop,
     .move = epoll_move,
     .bind = epoll_bind,
     .listen = epoll_listen,
@@ -595,6 +623,7 @@ static const struct engine_calls epoll_calls = {
     .cancel = epoll_cancel,
     .poll = epoll_poll,
     .now = epoll_now,
+    .expect_letters = epoll_expect_letters,
     .post = epoll_post,
     .destroy = epoll_destroy,
 };

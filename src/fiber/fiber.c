@@ -15,7 +15,7 @@ salut_fiber *salut_go(void (*function)(void *argument), void *argument)
         error_say(EINVAL, "go: the function is NULL");
         return NULL;
     }
-    f = scheduler_get() ? fiber_start(function, argument) : NULL;
+    f = scheduler_get() ? fiber_start(&scheduler_of_thread->stacks, function, argument) : NULL;
     if (!f) {
         if (errno == EAGAIN)
             error_say(EAGAIN, "go: this thread has %d fibers, the most it can", HANDLE_SLOTS_MAX);

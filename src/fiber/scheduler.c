@@ -154,12 +154,18 @@ static void fire_timers(struct scheduler *s)
     }
 }
 
-/* Sees what the network and the clock have brought until then. */
+/* Sees what the network and the clock have brought until then. What fails in it for others is not
+ * for the errno of the fiber that happens to look. */
 static void look(struct scheduler *s, int64_t until)
 {
+    int saved_errno = errno;
+
+    if (s->before_look)
+        s->before_look(s);
     s->engine->calls->poll(s->engine, until);
     fire_timers(s);
     s->switches_left = FIBER_SWITCHES_MAX;
+    errno = saved_errno;
 }
 
 static struct fiber *next_ready(struct scheduler *s)
@@ -178,7 +184,7 @@ static void arrive(struct scheduler *s, struct fiber *left)
     sanitizer_after_switch(&s->current->sanitizer, &left->sanitizer);
     if (s->ended) {
         sanitizer_end(&s->ended->sanitizer);
-        stack_give_back(&s->stacks, s->ended->stack);
+        stack_give_back(s->ended->stack);
         s->ended = NULL;
     }
     (void)left;
@@ -289,17 +295,29 @@ void fiber_interrupt(struct fiber *f)
 
 /* ---- Operations ---------------------------------------------------------------------------- */
 
-/* After FIBER_CALLS_MAX calls that did not wait. */
-static void rest(struct scheduler *s)
+void fiber_rest(void)
 {
+    struct scheduler *s = scheduler_of_thread;
+
     look(s, AT_ONCE);
     make_ready(s->current, 0);
     run_next(s);
 }
 
+/* An operation without an owner is done. */
 static void wake_owner(struct operation *o)
 {
-    fiber_wake(o->owner);
+    struct fiber *f = o->owner;
+
+    o->owner = NULL;
+    fiber_wake(f);
+}
+
+/* Whoever may not wait is told what is so now, not what was so when the thread last looked. */
+static void forget_what_was_heard(struct endpoint *ep)
+{
+    ep->readable = true;
+    ep->writable = true;
 }
 
 int64_t fiber_perform(struct operation *o, int64_t deadline)
@@ -307,21 +325,27 @@ int64_t fiber_perform(struct operation *o, int64_t deadline)
     struct scheduler *s = scheduler_of_thread;
     int failure;
 
-    if (s->current->cancelled)
+    if (s->current->cancelled) {
+        fiber_count_call();
         return -ECANCELED;
+    }
+    if (deadline == AT_ONCE && o->endpoint)
+        forget_what_was_heard(o->endpoint);
     o->done = wake_owner;
     o->owner = s->current;
     if (s->engine->calls->start(s->engine, o)) {
-        if (--s->calls_left == 0)
-            rest(s);
+        fiber_count_call();
         return o->result;
     }
-    failure = fiber_park(deadline);
-    if (failure) {
-        s->engine->calls->cancel(s->engine, o);
-        return -failure;
-    }
-    return o->result;
+    do
+        failure = fiber_park(deadline);
+    while (!failure && o->owner);
+    if (!o->owner) /* done, though the fiber may have been woken for another reason first */
+        return o->result;
+    s->engine->calls->cancel(s->engine, o);
+    if (failure == EAGAIN)
+        fiber_count_call();
+    return -failure;
 }
 
 /* ---- A fiber's life ------------------------------------------------------------------------ */
@@ -355,10 +379,10 @@ static void fiber_begin(void *argument)
     fiber_end(f);
 }
 
-struct fiber *fiber_start(void (*function)(void *), void *argument)
+struct fiber *fiber_start(struct stack_pool *stacks, void (*function)(void *), void *argument)
 {
     struct scheduler *s = scheduler_of_thread;
-    struct stack *stack = stack_take(&s->stacks);
+    struct stack *stack = stack_take(stacks);
     struct fiber *f;
 
     if (!stack)
@@ -367,7 +391,7 @@ struct fiber *fiber_start(void (*function)(void *), void *argument)
     *f = (struct fiber){.function = function, .argument = argument, .stack = stack};
     f->handle = handle_open(&s->fibers, f);
     if (!f->handle) {
-        stack_give_back(&s->stacks, stack);
+        stack_give_back(stack);
         return NULL;
     }
     overflow_watch(s);

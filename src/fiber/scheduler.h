@@ -50,7 +50,10 @@ struct scheduler {
     struct handle_table fibers;
     struct handle_table sockets; /* floor 5's, here so that one look finds a thread's all */
     struct stack_pool stacks;
-    struct fiber *left;  /* who ran before `current` */
+    struct fiber *left; /* who ran before `current` */
+    /* What a higher floor has to do before the thread looks at the network; NULL if nothing. */
+    void (*before_look)(struct scheduler *s);
+    void *gathered;      /* that floor's */
     struct fiber *ended; /* its stack goes back once nobody stands on it */
     bool overflow_watched;
     void *signal_stack; /* NULL: the program's own, or none */
@@ -82,8 +85,8 @@ static inline int64_t fiber_now(void)
     return e->calls->now(e);
 }
 
-/* A new fiber, ready to run; NULL and errno ENOMEM or EAGAIN. */
-struct fiber *fiber_start(void (*function)(void *), void *argument);
+/* A new fiber, ready to run, on a stack of this pool; NULL and errno ENOMEM or EAGAIN. */
+struct fiber *fiber_start(struct stack_pool *stacks, void (*function)(void *), void *argument);
 
 /* Waits to be woken. 0, or ETIMEDOUT, ECANCELED, EAGAIN (the deadline is AT_ONCE), ENOMEM.
  * A fiber may also be woken for nothing that it waited for: the caller looks again. */
@@ -101,6 +104,14 @@ void fiber_wake_all(struct fiber_queue *queue);
 
 /* Lets the others that are ready go first. */
 void fiber_step_aside(void);
+
+/* A call that did not have to wait: after FIBER_CALLS_MAX of them the fiber rests. */
+void fiber_rest(void);
+static inline void fiber_count_call(void)
+{
+    if (--scheduler_of_thread->calls_left == 0)
+        fiber_rest();
+}
 
 /* Asks f to end. */
 void fiber_cancel(struct fiber *f);

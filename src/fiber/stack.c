@@ -121,6 +121,7 @@ static struct stack *cut(struct stack_pool *pool)
     top = low + slot - (size_t)(pool->cut % COLORS) * COLOR_BYTES;
     stack = (struct stack *)top - 1;
     stack->low = low + stack_guard_bytes();
+    stack->pool = pool;
     (void)VALGRIND_STACK_REGISTER(stack->low, (char *)stack - 1);
     return stack;
 }
@@ -135,8 +136,10 @@ struct stack *stack_take(struct stack_pool *pool)
     return stack;
 }
 
-void stack_give_back(struct stack_pool *pool, struct stack *stack)
+void stack_give_back(struct stack *stack)
 {
+    struct stack_pool *pool = stack->pool;
+
     sanitizer_stack_clean(stack->low, (size_t)((char *)stack - stack->low));
     stack->next_free = pool->free;
     pool->free = stack;

@@ -11,6 +11,7 @@
 struct stack {
     char *low; /* the lowest byte that may be used; the guard is below */
     struct stack *next_free;
+    struct stack_pool *pool;
 };
 
 struct slab; /* many stacks in one mapping */
@@ -33,7 +34,8 @@ void stack_pool_begin(struct stack_pool *pool, size_t stack_bytes);
 /* A stack, or NULL and errno ENOMEM. */
 struct stack *stack_take(struct stack_pool *pool);
 
-void stack_give_back(struct stack_pool *pool, struct stack *stack);
+/* To the pool it came from. */
+void stack_give_back(struct stack *stack);
 
 /* Unmaps every stack, also those in use. */
 void stack_pool_end(struct stack_pool *pool);

@@ -1,6 +1,7 @@
 /* about.c: what can be asked of a socket and set on it, and sockets from elsewhere. */
 #include "base/error.h"
 #include "socket/address.h"
+#include "socket/output.h"
 #include "socket/socket.h"
 
 #include <salut.h>
@@ -97,6 +98,8 @@ int salut_shutdown(salut_sock *handle, int how)
         failure = error_say(EINVAL, "shutdown: %d is not SHUT_RD, SHUT_WR or SHUT_RDWR", how);
     else if (s->state != SOCKET_CONNECTED)
         failure = socket_not_connected(s, "shutdown");
+    else if (s->output && how != SHUT_RD && output_flush(s, "shutdown"))
+        failure = -1;
     else if ((failure = e->calls->shutdown(e, &s->endpoint, how)))
         failure = socket_failed(s, "shutdown", -failure);
     socket_leave(s);

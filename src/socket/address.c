@@ -174,7 +174,7 @@ const char *address_text(salut_addr *a, char *text, size_t size)
     const char *host = salut_addr_host(a);
 
     if (address_family(a) == AF_UNIX)
-        snprintf(text, size, "unix:%s", host);
+        snprintf(text, size, host[0] ? "unix:%s" : "an unnamed socket%s", host);
     else
         address_goal(host, salut_addr_port(a), text, size);
     for (char *at = text; *at; at++) {

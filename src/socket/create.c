@@ -5,6 +5,9 @@
 #include <salut.h>
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 /* Goes on with the socket if all went well, else closes it and keeps the failure. */
 static salut_sock *or_close(salut_sock *s, int result)
@@ -18,12 +21,44 @@ static salut_sock *or_close(salut_sock *s, int result)
     return NULL;
 }
 
+/* A number in the environment; -1 if there is none. */
+static long environment(const char *name)
+{
+    const char *text = getenv(name);
+    char *end;
+    long number = text ? strtol(text, &end, 10) : -1;
+
+    return text && *text && !*end ? number : -1;
+}
+
+/* The protocol of sd_listen_fds(3): LISTEN_FDS descriptors from 3 on, if LISTEN_PID is us. It is
+ * two variables, stable for good, so that no library is needed for it. */
+static salut_sock *inherit(const char *address)
+{
+    enum { FIRST_DESCRIPTOR = 3 };
+    const char *number = address + strlen("systemd:");
+    char *end;
+    long index = strtol(number, &end, 10);
+    long count = environment("LISTEN_PID") == getpid() ? environment("LISTEN_FDS") : 0;
+
+    if (*end || index < 0)
+        error_say(EINVAL, "create_server %s: write systemd: or systemd:0 and so on", address);
+    else if (index >= count)
+        error_say(ENOENT, "create_server %s: the service manager passed %ld sockets (LISTEN_FDS)",
+                  address, count > 0 ? count : 0);
+    else
+        return salut_from_fd(FIRST_DESCRIPTOR + (int)index);
+    return NULL;
+}
+
 salut_sock *salut_create_server(const char *address)
 {
     struct address_parts parts;
     salut_sock *s;
     int result;
 
+    if (address && !strncmp(address, "systemd:", strlen("systemd:")))
+        return inherit(address);
     if (address_parse("create_server", address, &parts))
         return NULL;
     s = salut_socket(parts.kind);

@@ -1,4 +1,5 @@
 /* server.c: bind, listen and accept. */
+#include "socket/server.h"
 #include "base/error.h"
 #include "socket/address.h"
 #include "socket/resolve.h"
@@ -235,13 +236,36 @@ static bool is_exhaustion(int number)
     return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
 }
 
-/* The next client's descriptor, or -errno. */
-static int64_t accept_descriptor(struct socket *s, salut_addr *peer, int64_t deadline)
+int server_check(const struct socket *s, const char *word)
+{
+    if (s->state == SOCKET_LISTENING)
+        return s->receiving
+                   ? error_say(EBUSY, "%s: another fiber is accepting on this socket", word)
+                   : 0;
+    if (socket_stands_on_failure(s, STEP_CONNECT, word))
+        return -1;
+    return error_say(EINVAL, "%s: the socket isn't listening: bind and listen first", word);
+}
+
+/* One client, or why there is none. */
+static int64_t accept_one(struct socket *s, salut_addr *peer, int64_t deadline)
+{
+    int64_t descriptor;
+
+    s->receiving = true;
+    descriptor = descriptor_accept(&s->endpoint, peer, deadline);
+    s->receiving = false;
+    if (descriptor >= 0 && s->dual)
+        address_unmap(peer);
+    return descriptor;
+}
+
+int64_t server_accept(struct socket *s, salut_addr *peer, int64_t deadline)
 {
     int64_t pause = ACCEPT_PAUSE_MIN;
 
     for (;;) {
-        int64_t descriptor = descriptor_accept(&s->endpoint, peer, deadline);
+        int64_t descriptor = accept_one(s, peer, deadline);
         int64_t until;
         int reason;
 
@@ -265,52 +289,44 @@ static int64_t accept_descriptor(struct socket *s, salut_addr *peer, int64_t dea
     }
 }
 
-static void remember_peer(struct socket *s, const salut_addr *peer)
+int server_settle(struct socket *client, int descriptor, const salut_addr *peer)
 {
+    struct engine *e = scheduler_of_thread->engine;
+    int failure = e->calls->adopt(e, &client->endpoint, descriptor, client->kind == SALUT_TCP);
     int family = address_family(peer);
 
+    if (failure) {
+        e->calls->drop(e, descriptor);
+        return failure;
+    }
+    client->state = SOCKET_CONNECTED;
     if (family == AF_INET || family == AF_INET6)
-        memcpy(&s->peer, &peer->raw, peer->raw_size);
+        memcpy(&client->peer, &peer->raw, peer->raw_size);
+    return 0;
 }
 
 /* The record comes first: a client that was taken from the kernel must not be lost for want of
  * memory. */
 static struct socket *accept_entered(struct socket *s, salut_addr *peer)
 {
-    struct engine *e = scheduler_of_thread->engine;
     struct socket *client;
     int64_t descriptor;
-    int failure;
 
-    if (s->state != SOCKET_LISTENING) {
-        if (!socket_stands_on_failure(s, STEP_CONNECT, "accept"))
-            error_say(EINVAL, "accept: the socket isn't listening: bind and listen first");
+    if (server_check(s, "accept"))
         return NULL;
-    }
-    if (s->receiving) {
-        error_say(EBUSY, "accept: another fiber is accepting on this socket");
-        return NULL;
-    }
     client = socket_create(s->kind);
     if (!client) {
         socket_failed(s, "accept on", errno);
         return NULL;
     }
-    s->receiving = true;
-    descriptor = accept_descriptor(s, peer, socket_deadline(s));
-    s->receiving = false;
-    failure = descriptor < 0
-                  ? (int)descriptor
-                  : e->calls->adopt(e, &client->endpoint, (int)descriptor, s->kind == SALUT_TCP);
-    if (failure) {
+    descriptor = server_accept(s, peer, socket_deadline(s));
+    if (descriptor >= 0)
+        descriptor = server_settle(client, (int)descriptor, peer);
+    if (descriptor < 0) {
         socket_discard(client);
-        socket_failed(s, "accept on", -failure);
+        socket_failed(s, "accept on", (int)-descriptor);
         return NULL;
     }
-    if (s->dual)
-        address_unmap(peer);
-    client->state = SOCKET_CONNECTED;
-    remember_peer(client, peer);
     return client;
 }
 

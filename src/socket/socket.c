@@ -2,6 +2,8 @@
 #include "socket/socket.h"
 #include "base/error.h"
 #include "socket/address.h"
+#include "socket/input.h"
+#include "socket/output.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -23,6 +25,7 @@ struct socket *socket_create(int kind)
         return NULL;
     s->kind = (uint8_t)kind;
     s->timeout = NEVER;
+    s->end_at = NEVER;
     s->endpoint.descriptor = -1;
     s->handle = handle_open(&scheduler->sockets, s);
     if (!s->handle) {
@@ -92,6 +95,8 @@ void socket_reset(struct socket *s)
 
 void socket_free(struct socket *s)
 {
+    input_free(s->input);
+    output_free(s->output);
     free(s);
 }
 
@@ -102,20 +107,54 @@ void socket_discard(struct socket *s)
     socket_free(s);
 }
 
+/* What was gathered goes first: at once, or waiting for it as the timeout allows. */
+static int send_the_rest(struct socket *s)
+{
+    output_push(s->output);
+    if (s->output->size || s->output->unsaid)
+        return output_flush(s, "close");
+    return 0;
+}
+
 int salut_close(salut_sock *handle)
 {
     struct socket *s = handle ? socket_enter(handle, "close") : NULL;
+    int result = 0;
 
     if (!s)
         return handle ? -1 : 0;
     handle_close(&scheduler_of_thread->sockets, handle);
+    if (s->output)
+        result = send_the_rest(s);
     s->closed = true;
     if (s->stepper)
         fiber_interrupt(s->stepper);
     socket_reset(s);
     fiber_wake_all(&s->senders);
     socket_leave(s);
-    return 0;
+    return result;
+}
+
+/* ---- Turns -------------------------------------------------------------------------------- */
+
+int socket_take_turn(struct socket *s, int64_t deadline)
+{
+    int reason;
+
+    if (!s->sending) {
+        s->sending = true;
+        return 0;
+    }
+    reason = fiber_park_in(&s->senders, deadline);
+    return reason || !s->closed ? reason : ECANCELED;
+}
+
+void socket_pass_turn(struct socket *s)
+{
+    if (s->senders.first)
+        fiber_wake_first(&s->senders);
+    else
+        s->sending = false;
 }
 
 /* ---- What the words say when they can't ---------------------------------------------------- */

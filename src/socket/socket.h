@@ -25,8 +25,13 @@ enum socket_step { STEP_NONE, STEP_BIND, STEP_LISTEN, STEP_CONNECT };
 struct socket {
     struct endpoint endpoint;
     int64_t timeout; /* nanoseconds; NEVER, 0 */
+    int64_t end_at;  /* when the conversation must be over, whatever each call takes; NEVER */
     void *handle;
     struct fiber_queue senders; /* waiting for their turn */
+    struct input *input;        /* what came and wasn't asked for yet; NULL: nothing ever did */
+    struct output *output;      /* sends that gather; NULL: they don't */
+    size_t limit;               /* bytes in a line or a message; 0: the default */
+    void *worker;               /* floor 7's, of a client that is served; NULL */
     struct fiber *stepper;      /* in connect, or in a pause of accept; NULL */
     char *path;                 /* bound here, to be unlinked; NULL if none */
     uint64_t path_device;       /* of the file made there, so that no other's is unlinked */
@@ -80,9 +85,20 @@ static inline void socket_leave(struct socket *s)
 
 static inline int64_t socket_deadline(const struct socket *s)
 {
+    int64_t deadline;
+
     if (s->timeout == NEVER)
-        return NEVER;
-    return s->timeout == 0 ? AT_ONCE : deadline_after(fiber_now(), s->timeout);
+        return s->end_at;
+    if (s->timeout == 0)
+        return AT_ONCE;
+    deadline = deadline_after(fiber_now(), s->timeout);
+    return deadline < s->end_at ? deadline : s->end_at;
+}
+
+/* The conversation's time is over: even a call that needn't wait fails. */
+static inline bool socket_is_overdue(const struct socket *s)
+{
+    return s->end_at != NEVER && fiber_now() >= s->end_at;
 }
 
 static inline bool socket_is_stream(const struct socket *s)
@@ -97,6 +113,10 @@ static inline bool socket_is_unix(const struct socket *s)
 
 /* Opens the descriptor, unless there is one. -errno. */
 int socket_open(struct socket *s, int family);
+
+/* The turn to send, in the order they came: handed over, never up for grabs. errno, or 0. */
+int socket_take_turn(struct socket *s, int64_t deadline);
+void socket_pass_turn(struct socket *s);
 
 /* Closes it: the socket is as new, but for its timeout. */
 void socket_reset(struct socket *s);

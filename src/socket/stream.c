@@ -2,15 +2,17 @@
 #include "socket/stream.h"
 #include "base/error.h"
 #include "socket/datagram.h"
+#include "socket/input.h"
+#include "socket/output.h"
 #include "transport/descriptor.h"
 
 #include <salut.h>
 
 #include <errno.h>
 
-/* The stream is as good as before: the call was given up, or could not be made. The system's own
- * ETIMEDOUT (the peer's machine is gone) is another matter than the end of our patience. */
-static bool is_passing(int number, int64_t deadline)
+/* The system's own ETIMEDOUT (the peer's machine is gone) is another matter than the end of our
+ * patience. */
+bool stream_is_whole(int number, int64_t deadline)
 {
     switch (number) {
     case EAGAIN:
@@ -34,6 +36,14 @@ static bool is_passing(int number, int64_t deadline)
 ssize_t stream_receive(struct socket *s, const char *word, void *buffer, size_t size,
                        int64_t deadline)
 {
+    if (input_size(s) && !s->receiving)
+        return (ssize_t)input_take(s->input, buffer, size);
+    return stream_receive_new(s, word, buffer, size, deadline);
+}
+
+ssize_t stream_receive_new(struct socket *s, const char *word, void *buffer, size_t size,
+                           int64_t deadline)
+{
     int64_t result;
 
     if (s->state != SOCKET_CONNECTED)
@@ -42,12 +52,14 @@ ssize_t stream_receive(struct socket *s, const char *word, void *buffer, size_t 
         return socket_failed(s, word, s->receive_failure);
     if (s->receiving)
         return socket_failed(s, word, EBUSY);
+    if (socket_is_overdue(s))
+        return socket_failed(s, word, ETIMEDOUT);
     s->receiving = true;
     result = descriptor_receive(&s->endpoint, buffer, size, deadline);
     s->receiving = false;
     if (result >= 0)
         return (ssize_t)result;
-    if (!is_passing((int)-result, deadline))
+    if (!stream_is_whole((int)-result, deadline))
         s->receive_failure = (int)-result;
     return socket_failed(s, word, (int)-result);
 }
@@ -69,29 +81,8 @@ ssize_t salut_recv(salut_sock *handle, void *buffer, size_t size)
 
 /* ---- send ---------------------------------------------------------------------------------- */
 
-/* Senders take turns in the order they came: the turn is handed over, never up for grabs. */
-static int take_turn(struct socket *s, int64_t deadline)
-{
-    int reason;
-
-    if (!s->sending) {
-        s->sending = true;
-        return 0;
-    }
-    reason = fiber_park_in(&s->senders, deadline);
-    return reason || !s->closed ? reason : ECANCELED;
-}
-
-static void pass_turn(struct socket *s)
-{
-    if (s->senders.first)
-        fiber_wake_first(&s->senders);
-    else
-        s->sending = false;
-}
-
-static ssize_t send_in_turn(struct socket *s, const char *word, const void *data, size_t size,
-                            int64_t deadline)
+static ssize_t send_in_turn(struct socket *s, const char *word, const void *head, size_t head_size,
+                            const void *data, size_t size, int64_t deadline)
 {
     size_t moved;
     int64_t result;
@@ -100,29 +91,55 @@ static ssize_t send_in_turn(struct socket *s, const char *word, const void *data
     if (s->send_failure)
         return error_say(EPIPE, "%s %s: the connection broke in an earlier send (%s)", word,
                          socket_name(s, name, sizeof name), error_reason(s->send_failure));
-    result = descriptor_send(&s->endpoint, data, size, deadline, &moved);
+    result = descriptor_send(&s->endpoint, head, head_size, data, size, deadline, &moved);
     if (result >= 0)
         return (ssize_t)result;
-    if (moved || !is_passing((int)-result, deadline))
+    if (moved || !stream_is_whole((int)-result, deadline))
         s->send_failure = (int)-result;
     return socket_failed(s, word, (int)-result);
 }
 
-ssize_t stream_send(struct socket *s, const char *word, const void *data, size_t size,
-                    int64_t deadline)
+/* What doesn't fit beside the gathered bytes sends them on first. Then it is gathered itself, or
+ * sent from where it lies when it is too big for that. */
+static ssize_t send_gathering(struct socket *s, const char *word, const void *head,
+                              size_t head_size, const void *data, size_t size, int64_t deadline)
+{
+    int failure = output_flush_in_turn(s, deadline);
+
+    if (failure && s->send_failure)
+        return send_in_turn(s, word, head, head_size, data, size, deadline);
+    if (failure)
+        return socket_failed(s, word, -failure);
+    if (head_size + size > s->output->capacity)
+        return send_in_turn(s, word, head, head_size, data, size, deadline);
+    output_append(s->output, head, head_size);
+    output_append(s->output, data, size);
+    return (ssize_t)(head_size + size);
+}
+
+ssize_t stream_send(struct socket *s, const char *word, const void *head, size_t head_size,
+                    const void *data, size_t size, int64_t deadline)
 {
     ssize_t sent;
     int reason;
 
     if (s->state != SOCKET_CONNECTED)
         return socket_not_connected(s, word);
-    if (size == 0)
+    if (head_size + size == 0)
         return 0;
-    reason = take_turn(s, deadline);
+    if (!s->send_failure && output_fits(s, head_size + size)) {
+        output_append(s->output, head, head_size);
+        output_append(s->output, data, size);
+        return (ssize_t)(head_size + size);
+    }
+    reason = socket_take_turn(s, deadline);
     if (reason)
         return socket_failed(s, word, reason);
-    sent = send_in_turn(s, word, data, size, deadline);
-    pass_turn(s);
+    if (s->output)
+        sent = send_gathering(s, word, head, head_size, data, size, deadline);
+    else
+        sent = send_in_turn(s, word, head, head_size, data, size, deadline);
+    socket_pass_turn(s);
     return sent;
 }
 
@@ -136,7 +153,7 @@ ssize_t salut_send(salut_sock *handle, const void *data, size_t size)
     if (!socket_is_stream(s))
         sent = datagram_send(s, "send to", data, size, NULL);
     else if (socket_size_fits("send", size, 0))
-        sent = stream_send(s, "send to", data, size, socket_deadline(s));
+        sent = stream_send(s, "send to", NULL, 0, data, size, socket_deadline(s));
     socket_leave(s);
     return sent;
 }

@@ -5,12 +5,19 @@
 
 #include "socket/socket.h"
 
-/* At least one byte, at most size; 0 at the end. */
+/* At least one byte, at most size; 0 at the end. What was received earlier comes first. */
 ssize_t stream_receive(struct socket *s, const char *word, void *buffer, size_t size,
                        int64_t deadline);
 
-/* All of it, after those who came before. */
-ssize_t stream_send(struct socket *s, const char *word, const void *data, size_t size,
-                    int64_t deadline);
+/* The same, but past what was received earlier. */
+ssize_t stream_receive_new(struct socket *s, const char *word, void *buffer, size_t size,
+                           int64_t deadline);
+
+/* All of head and data, which go as one, after those who came before. */
+ssize_t stream_send(struct socket *s, const char *word, const void *head, size_t head_size,
+                    const void *data, size_t size, int64_t deadline);
+
+/* The stream is as good as before this failure: the call was given up, or could not be made. */
+bool stream_is_whole(int number, int64_t deadline);
 
 #endif

@@ -20,23 +20,28 @@ int64_t descriptor_receive(struct endpoint *ep, void *into, size_t size, int64_t
     return fiber_perform(&o, deadline);
 }
 
-int64_t descriptor_send(struct endpoint *ep, const void *from, size_t size, int64_t deadline,
-                        size_t *moved)
+int64_t descriptor_send(struct endpoint *ep, const void *head, size_t head_size, const void *from,
+                        size_t size, int64_t deadline, size_t *moved)
 {
+    size_t begun = 0; /* of from */
+
     *moved = 0;
     do {
-        size_t left = size - *moved;
+        size_t left = size - begun;
         struct operation o = {.kind = OPERATION_SEND,
                               .endpoint = ep,
-                              .from = (const char *)from + *moved,
+                              .head = begun ? NULL : head,
+                              .head_size = begun ? 0 : head_size,
+                              .from = (const char *)from + begun,
                               .size = left < SEND_SLICE_BYTES ? left : SEND_SLICE_BYTES};
         int64_t result = fiber_perform(&o, deadline);
 
         *moved += o.moved;
+        begun += o.size;
         if (result < 0)
             return result;
-    } while (*moved < size);
-    return (int64_t)size;
+    } while (begun < size);
+    return (int64_t)*moved;
 }
 
 int64_t descriptor_receive_from(struct endpoint *ep, void *into, size_t size, salut_addr *sender,

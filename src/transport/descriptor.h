@@ -11,9 +11,9 @@
 /* At most size bytes, at least one; 0 at the end. */
 int64_t descriptor_receive(struct endpoint *ep, void *into, size_t size, int64_t deadline);
 
-/* All of it. *moved says how much the system took, on failure too. */
-int64_t descriptor_send(struct endpoint *ep, const void *from, size_t size, int64_t deadline,
-                        size_t *moved);
+/* All of head and from, which go as one. *moved says how much the system took, on failure too. */
+int64_t descriptor_send(struct endpoint *ep, const void *head, size_t head_size, const void *from,
+                        size_t size, int64_t deadline, size_t *moved);
 
 /* One datagram; the true size, which may exceed `size`. sender may be NULL. */
 int64_t descriptor_receive_from(struct endpoint *ep, void *into, size_t size, salut_addr *sender,

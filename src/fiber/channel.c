@@ -1,0 +1,262 @@
+/* channel.c: items from fiber to fiber, also across threads.
+ *
+ * A ring under a lock, and two queues of fibers that wait for it to change. To be woken means
+ * only "look again": whoever comes first takes the item. A waiter on another thread is woken by
+ * a letter to its engine, which is why a waiter's record is allocated: the letter may still be
+ * on its way when the fiber, canceled, has gone.
+ *
+ * A record is in its queue, or called: taken out by a waker, to be freed when the call arrives
+ * on the waiter's thread. A waiter that was called but gives up passes the call on, so that no
+ * item is left lying while somebody else sleeps.
+ */
+#include "base/error.h"
+#include "fiber/scheduler.h"
+
+#include <salut.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is larger is better sent as a pointer. */
+enum { CHANNEL_ITEM_BYTES_MAX = 64 * 1024 };
+#define CHANNEL_BYTES_MAX ((size_t)1 << 30)
+
+struct waiter {
+    struct letter letter; /* first: a letter's address is its waiter's */
+    struct waiter *next, *before;
+    struct waiters *queue; /* NULL once called */
+    struct scheduler *scheduler;
+    struct fiber *fiber; /* NULL: it has gone; its own thread's business */
+    bool *arrived;
+};
+
+struct waiters {
+    struct waiter *first, *last;
+};
+
+struct salut_channel {
+    pthread_mutex_t lock;
+    struct waiters receivers, senders;
+    size_t item_size;
+    size_t capacity; /* items */
+    size_t count;
+    size_t first;
+    bool closed;
+    unsigned char items[];
+};
+
+/* ---- Waiting and calling ------------------------------------------------------------------- */
+
+static void enqueue(struct waiters *q, struct waiter *w)
+{
+    w->queue = q;
+    w->next = NULL;
+    w->before = q->last;
+    if (q->last)
+        q->last->next = w;
+    else
+        q->first = w;
+    q->last = w;
+}
+
+static void dequeue(struct waiter *w)
+{
+    struct waiters *q = w->queue;
+
+    if (w->before)
+        w->before->next = w->next;
+    else
+        q->first = w->next;
+    if (w->next)
+        w->next->before = w->before;
+    else
+        q->last = w->before;
+    w->queue = NULL;
+}
+
+static void arrive(struct letter *letter)
+{
+    struct waiter *w = (struct waiter *)letter;
+
+    if (w->fiber) {
+        *w->arrived = true;
+        fiber_wake(w->fiber);
+    }
+    free(w);
+}
+
+/* Under the lock. */
+static void call_first(struct waiters *q)
+{
+    struct waiter *w = q->first;
+
+    if (!w)
+        return;
+    dequeue(w);
+    if (w->scheduler == scheduler_of_thread)
+        arrive(&w->letter);
+    else
+        w->scheduler->engine->calls->post(w->scheduler->engine, &w->letter);
+}
+
+/* Waits in q, giving the lock up meanwhile. `something` tells whether there is anything to be had
+ * for those in q. 0: look again; or ECANCELED, ENOMEM, EAGAIN. */
+static int wait_in(salut_channel *c, struct waiters *q, bool (*something)(const salut_channel *),
+                   int64_t deadline)
+{
+    struct engine *e = scheduler_of_thread->engine;
+    struct waiter *w = calloc(1, sizeof *w);
+    bool arrived = false;
+    int reason;
+
+    if (!w)
+        return ENOMEM;
+    reason = -e->calls->expect_letters(e);
+    if (reason) {
+        free(w);
+        return reason;
+    }
+    w->letter.open = arrive;
+    w->scheduler = scheduler_of_thread;
+    w->fiber = fiber_current();
+    w->arrived = &arrived;
+    enqueue(q, w);
+    pthread_mutex_unlock(&c->lock);
+    reason = fiber_park(deadline);
+    pthread_mutex_lock(&c->lock);
+    if (arrived)
+        return 0;
+    if (w->queue) {
+        dequeue(w);
+        free(w);
+    } else {
+        w->fiber = NULL; /* the letter is on its way */
+        if (something(c))
+            call_first(q);
+    }
+    return reason;
+}
+
+static bool has_item(const salut_channel *c)
+{
+    return c->count || c->closed;
+}
+
+static bool has_room(const salut_channel *c)
+{
+    return c->count < c->capacity || c->closed;
+}
+
+/* ---- The words ----------------------------------------------------------------------------- */
+
+salut_channel *salut_channel_create(size_t capacity, size_t item_size)
+{
+    salut_channel *c;
+
+    if (!capacity || !item_size || item_size > CHANNEL_ITEM_BYTES_MAX ||
+        capacity > CHANNEL_BYTES_MAX / item_size) {
+        error_say(EINVAL,
+                  "channel: %zu items of %zu bytes can't be (each 1 to %d bytes, 1 GiB in all)",
+                  capacity, item_size, CHANNEL_ITEM_BYTES_MAX);
+        return NULL;
+    }
+    c = malloc(sizeof *c + capacity * item_size);
+    if (!c) {
+        error_set(ENOMEM, "channel");
+        return NULL;
+    }
+    memset(c, 0, sizeof *c);
+    pthread_mutex_init(&c->lock, NULL);
+    c->capacity = capacity;
+    c->item_size = item_size;
+    return c;
+}
+
+static int enter(salut_channel *c, const char *word)
+{
+    if (!c)
+        return error_say(EINVAL, "%s: the channel is NULL", word);
+    if (!scheduler_get())
+        return error_set(errno, "%s", word);
+    pthread_mutex_lock(&c->lock);
+    return 0;
+}
+
+static int leave(salut_channel *c, const char *word, int failure)
+{
+    pthread_mutex_unlock(&c->lock);
+    fiber_count_call();
+    if (failure == EPIPE)
+        return error_say(EPIPE, "%s: the channel is closed", word);
+    if (failure == EAGAIN)
+        return error_say(EAGAIN, "%s: the channel is full", word);
+    return failure ? error_set(failure, "%s", word) : 0;
+}
+
+static int put(salut_channel *c, const void *item, const char *word, int64_t deadline)
+{
+    int failure = fiber_current()->cancelled ? ECANCELED : 0;
+
+    while (!failure && !has_room(c))
+        failure = wait_in(c, &c->senders, has_room, deadline);
+    if (!failure && c->closed)
+        failure = EPIPE;
+    if (!failure) {
+        size_t at = (c->first + c->count) % c->capacity;
+        memcpy(c->items + at * c->item_size, item, c->item_size);
+        c->count++;
+        call_first(&c->receivers);
+    }
+    return leave(c, word, failure);
+}
+
+int salut_channel_send(salut_channel *c, const void *item)
+{
+    return enter(c, "channel_send") ? -1 : put(c, item, "channel_send", NEVER);
+}
+
+int salut_channel_try_send(salut_channel *c, const void *item)
+{
+    return enter(c, "channel_try_send") ? -1 : put(c, item, "channel_try_send", AT_ONCE);
+}
+
+int salut_channel_recv(salut_channel *c, void *item)
+{
+    int failure, received = 0;
+
+    if (enter(c, "channel_recv"))
+        return -1;
+    failure = fiber_current()->cancelled ? ECANCELED : 0;
+    while (!failure && !has_item(c))
+        failure = wait_in(c, &c->receivers, has_item, NEVER);
+    if (!failure && c->count) {
+        memcpy(item, c->items + c->first * c->item_size, c->item_size);
+        c->first = (c->first + 1) % c->capacity;
+        c->count--;
+        call_first(&c->senders);
+        received = 1;
+    }
+    return leave(c, "channel_recv", failure) ? -1 : received;
+}
+
+int salut_channel_close(salut_channel *c)
+{
+    if (enter(c, "channel_close"))
+        return -1;
+    c->closed = true;
+    while (c->receivers.first)
+        call_first(&c->receivers);
+    while (c->senders.first)
+        call_first(&c->senders);
+    return leave(c, "channel_close", 0);
+}
+
+void salut_channel_free(salut_channel *c)
+{
+    if (!c)
+        return;
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}

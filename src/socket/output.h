@@ -1,0 +1,45 @@
+/* Sends that gather: many small ones, one system call. Gathered bytes leave when the buffer is
+ * full, before the thread next looks at the network (so before the fiber that sent them can have
+ * waited for anything), at salut_flush(), or at close. */
+#ifndef SALUT_SOCKET_OUTPUT_H
+#define SALUT_SOCKET_OUTPUT_H
+
+#include "socket/socket.h"
+
+struct output {
+    struct socket *socket;
+    struct output *next, *before; /* of this thread's that hold bytes */
+    bool listed;
+    bool leaving; /* `send` is under way, and has the turn to send */
+    bool unsaid;  /* it failed, and no word has said so yet */
+    size_t size;  /* bytes gathered, with those that are leaving */
+    size_t capacity;
+    struct operation send;
+    unsigned char bytes[];
+};
+
+/* Room for so many bytes right now? Then the caller may append without taking a turn. */
+static inline bool output_fits(const struct socket *s, size_t size)
+{
+    const struct output *out = s->output;
+
+    return out && (!s->sending || out->leaving) && !s->senders.first &&
+           size <= out->capacity - out->size;
+}
+
+/* Adds bytes that fit. */
+void output_append(struct output *out, const void *bytes, size_t size);
+
+/* Lets the gathered bytes leave without waiting, if nobody is sending. */
+void output_push(struct output *out);
+
+/* Sends what is gathered, after what is being sent; says what failed. */
+int output_flush(struct socket *s, const char *word);
+
+/* Sends what is gathered; the caller has the turn. -errno, and the stream is broken, or 0. */
+int output_flush_in_turn(struct socket *s, int64_t deadline);
+
+/* The socket closes or stops gathering: what is left is dropped. */
+void output_free(struct output *out);
+
+#endif
