@@ -10,17 +10,18 @@ die() {
     exit 1
 }
 
-# here PROGRAM|<HEADER>: is it on this machine?
+# here PROGRAM|<HEADER>|/PATH: is it on this machine?
 here() {
     case $1 in
     cc) "${CC:-cc}" --version >/dev/null 2>&1 ;;
     '<'*'>') printf '#include %s\n' "$1" | "${CC:-cc}" -E -include setjmp.h -include stdarg.h \
         -include stddef.h -include stdint.h - >/dev/null 2>&1 ;;
+    /*) [ -e "$1" ] ;;
     *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }
 
-# install_missing "PROGRAM|<HEADER> PACKAGE"...: installs the package of each that isn't here.
+# install_missing "PROGRAM|<HEADER>|/PATH PACKAGE"...: installs the package of each that isn't here.
 install_missing() {
     local pair packages=() missing=() root=()
     for pair in "$@"; do
@@ -59,7 +60,7 @@ quietly() {
     shift
     mkdir -p "$(dirname "$log")"
     "$@" >"$log" 2>&1 && return
-    cat "$log" >&2
+    grep -v '^\[[0-9]*/[0-9]*\] ' "$log" >&2 # without ninja's lines of progress
     return 1
 }
 

@@ -80,7 +80,8 @@ typedef struct salut_addr {
 /* A new socket of this kind, not yet anywhere. Its address family (IPv4 or IPv6) is chosen at
  * bind or connect, which also is when the system's descriptor is opened. TCP_NODELAY is on,
  * SO_REUSEADDR is on for listeners, close-on-exec always, SIGPIPE never.
- * Result: the socket, to be given to salut_close(); NULL and EINVAL (unknown kind), ENOMEM. */
+ * Result: the socket, to be given to salut_close(); NULL and EINVAL (unknown kind), ENOMEM,
+ *   EAGAIN (4 million sockets on this thread). */
 SALUT_PUBLIC salut_sock *salut_socket(salut_kind kind);
 
 /* Gives the socket its own address.
@@ -91,7 +92,8 @@ SALUT_PUBLIC salut_sock *salut_socket(salut_kind kind);
  * Result: 0, or -1 and EADDRINUSE (taken; for a path: a file is there already), EADDRNOTAVAIL
  *   (not an address of this machine), EACCES (ports under 1024, or the directory), ENOENT
  *   (unknown name, or no such directory), EHOSTUNREACH (names can't be looked up just now),
- *   ENAMETOOLONG (path), EINVAL (also: bound already).
+ *   ENAMETOOLONG (path), EINVAL (also: bound already, another fiber is at it, or a name with a
+ *   space or control character).
  * After a failure the socket is as before and may be bound again; words that need the address
  * (salut_listen) give the same failure until then.
  * A path bound here is unlinked by salut_close(). */
@@ -108,16 +110,18 @@ SALUT_PUBLIC int salut_listen(salut_sock *s, int backlog);
  * A client that vanished before it was accepted is passed over (ECONNABORTED and the like);
  * when descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM) the call waits with
  * pauses of 5 ms growing to 1 s, within its timeout, and goes on when there are some again.
- * Result: the socket, or NULL and EINVAL (not listening). */
+ * Result: the socket, or NULL and EINVAL (not listening), EBUSY (another fiber is accepting). */
 SALUT_PUBLIC salut_sock *salut_accept(salut_sock *s, salut_addr *peer);
 
 /* Connects to a listener; for datagrams, names the peer that send and recv are for.
  * host: a name, a numeric address or a Unix path; port: 1 to 65535 (Unix kinds: ignored).
  * Names are looked up off the thread. Several addresses are raced (RFC 8305: families
- * alternate, the next starts 250 ms after the last, or at once when that one failed).
+ * alternate, the next starts 250 ms after the last, or at once when that one failed). Datagrams
+ * may be connected anew.
  * Result: 0, or -1 and the last attempt's errno: ECONNREFUSED (nobody listens), ETIMEDOUT,
  *   EHOSTUNREACH, ENETUNREACH, ENOENT (unknown name, or no such path), EISCONN (connected
- *   already), EOPNOTSUPP (listening). The sentence lists each address tried and why it failed.
+ *   already, or another fiber is at it), EOPNOTSUPP (listening), EAFNOSUPPORT (bound to an
+ *   address of the other family). The sentence lists each address tried and why it failed.
  * After a failure the socket is as before and may be connected again. */
 SALUT_PUBLIC int salut_connect(salut_sock *s, const char *host, int port);
 
@@ -146,7 +150,9 @@ SALUT_PUBLIC ssize_t salut_recv(salut_sock *s, void *buffer, size_t size);
 SALUT_PUBLIC char *salut_decode(const void *bytes, ssize_t size);
 
 /* Sends what is gathered (salut_set_buffer), ends the conversation and frees the socket. A wait
- * of another fiber on it fails with ECANCELED. NULL is fine and does nothing.
+ * of another fiber on it fails with ECANCELED. NULL is fine and does nothing. (As anywhere: when
+ * received bytes were left unread, the system breaks the connection off, and the peer may lose
+ * what was sent last.)
  * Result: 0, or -1 and EBADF (closed already), EPERM, or salut_send()'s errors when what was
  *   gathered could not be sent: the socket is closed all the same. */
 SALUT_PUBLIC int salut_close(salut_sock *s);
@@ -176,8 +182,8 @@ SALUT_PUBLIC int salut_pair(salut_sock **a, salut_sock **b);
 /* Receives exactly size bytes, however many pieces they come in. size: 1 to SSIZE_MAX.
  * Result: size; 0 when the peer ended cleanly before the first byte; or -1 and salut_recv()'s
  *   errors, EPROTO (it ended in the middle: the sentence says after how many bytes; they are in
- *   buffer), EOPNOTSUPP (datagrams). After ETIMEDOUT, EAGAIN or ECANCELED in the middle the
- *   sentence says how many bytes buffer already holds. */
+ *   buffer), EOPNOTSUPP (datagrams). After ETIMEDOUT, EAGAIN or ECANCELED in the middle nothing
+ *   is lost: what came is still there for the next receive. */
 SALUT_PUBLIC ssize_t salut_recv_exactly(salut_sock *s, void *buffer, size_t size);
 
 /* Decodes UTF-8 that comes in pieces, never splitting a character between two: what
@@ -246,7 +252,8 @@ SALUT_PUBLIC int salut_flush(salut_sock *s);
 /* Sends one datagram. to: from salut_resolve(), salut_recvfrom() or salut_local().
  * Result: size, or -1 and EMSGSIZE (too long; nothing was sent), EISCONN (a connected Unix
  *   datagram socket), EOPNOTSUPP (a stream), EAFNOSUPPORT (an IPv6 address and an IPv4 socket,
- *   or a Unix one), ENETUNREACH, ECONNREFUSED and ENOENT (Unix: nobody is there). */
+ *   or a Unix one), ENETUNREACH, EACCES (a broadcast), ECONNREFUSED and ENOENT (Unix:
+ *   nobody is there). */
 SALUT_PUBLIC ssize_t salut_sendto(salut_sock *s, const void *data, size_t size,
                                   const salut_addr *to);
 
@@ -286,7 +293,8 @@ SALUT_PUBLIC int salut_fd(salut_sock *s);
 SALUT_PUBLIC salut_sock *salut_from_fd(int fd);
 
 /* How long each call on the socket may take as a whole, whatever it does inside. seconds:
- * negative is for ever (the default), 0 never waits (EAGAIN), else at most so long (ETIMEDOUT).
+ * negative is for ever (the default), 0 never waits (EAGAIN, also for looking a name up), else
+ * at most so long (ETIMEDOUT).
  * Result: 0, or -1 and EINVAL (not a number). From Python's settimeout(). */
 SALUT_PUBLIC int salut_settimeout(salut_sock *s, double seconds);
 

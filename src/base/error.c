@@ -66,6 +66,8 @@ const char *error_reason(int number)
     case EACCES:
         return "permission denied (ports under 1024 need the administrator's right; a path "
                "needs write access to its directory)";
+    case EAFNOSUPPORT:
+        return "the socket and the address are of different families (IPv4, IPv6, Unix path)";
     case EAGAIN:
         return "it would have to wait, and the timeout is 0";
     case EBUSY:
@@ -83,6 +85,10 @@ const char *error_reason(int number)
         return "no route to that host";
     case EMFILE:
         return "this process has too many open descriptors (see ulimit -n)";
+    case ENOENT:
+        return "there is no such file or directory";
+    case ENOTSOCK:
+        return "the descriptor is not a socket";
     case EMSGSIZE:
         return "the datagram is too long";
     case ENETUNREACH:
@@ -118,14 +124,25 @@ static void append_reason(char *sentence, int number)
     snprintf(sentence + used, SENTENCE_BYTES - used, ": %s", error_reason(number));
 }
 
+/* Names and paths come from anywhere: what could steer a terminal is shown as '?'. */
+static void tame(char *sentence)
+{
+    for (; *sentence; sentence++) {
+        if ((unsigned char)*sentence < 0x20 || *sentence == 0x7f)
+            *sentence = '?';
+    }
+}
+
 static void record(int number, const char *format, va_list arguments)
 {
     struct error *e = the_error();
 
     e->number = number;
     e->failed = true;
-    if (error_room(e))
-        vsnprintf(e->sentence, SENTENCE_BYTES, format, arguments);
+    if (!error_room(e))
+        return;
+    vsnprintf(e->sentence, SENTENCE_BYTES, format, arguments);
+    tame(e->sentence);
 }
 
 int error_set(int number, const char *doing, ...)
@@ -157,7 +174,7 @@ int error_keep(const char *word)
     struct error *e = the_error();
 
     if (!e->failed)
-        return error_say(EBADF, "%s: the socket is NULL", word);
+        return error_say(EBADF, "%.*s: the socket is NULL", error_word_size(word), word);
     errno = e->number;
     return -1;
 }

@@ -4,6 +4,7 @@
 #define SALUT_BASE_ERROR_H
 
 #include <stdbool.h>
+#include <string.h>
 
 struct error {
     int number;     /* errno of the last failure */
@@ -30,6 +31,12 @@ int error_say(int number, const char *sentence, ...) __attribute__((format(print
 /* A word was called on NULL: keeps the first failure, or, when there is none, EBADF and the
  * sentence "word: the socket is NULL". Always -1. */
 int error_keep(const char *word);
+
+/* For "%.*s": a word's name alone, "recv" of "recv from", where no address follows. */
+static inline int error_word_size(const char *word)
+{
+    return (int)strcspn(word, " ");
+}
 
 /* What errno means, as a beginner would want it said, with what to try where that is known. */
 const char *error_reason(int number);

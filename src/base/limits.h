@@ -3,6 +3,9 @@
 #define SALUT_BASE_LIMITS_H
 
 enum {
+    /* Of x86-64 and nearly all arm64: what is used together lies together. */
+    CACHE_LINE_BYTES = 64,
+
     /* A sentence lists at most a few addresses and reasons; a longer one helps nobody. */
     SENTENCE_BYTES = 1024,
 

@@ -102,8 +102,9 @@ struct engine_calls {
     bool (*start)(struct engine *e, struct operation *operation);
     /* The operation is forgotten; done() will not be called. */
     void (*cancel)(struct engine *e, struct operation *operation);
-    /* Completes what it can, waiting until then (NEVER, AT_ONCE) when there is nothing. */
-    void (*poll)(struct engine *e, int64_t until);
+    /* Completes what it can, waiting until then (NEVER, AT_ONCE) when there is nothing. false: it
+     * went on with what it had learnt before, so that hardly any time has passed. */
+    bool (*poll)(struct engine *e, int64_t until);
     int64_t (*now)(struct engine *e);
     /* To be called on the engine's thread before another may post to it. */
     int (*expect_letters)(struct engine *e);

@@ -30,6 +30,7 @@ static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static struct lookup *lookups; /* queued and running, oldest first */
 static unsigned threads;
 static unsigned idle_threads;
+static unsigned queued; /* lookups that no thread has taken yet */
 
 static struct lookup *first_queued(void)
 {
@@ -56,6 +57,22 @@ static void delist(struct lookup *l)
     while (*at != l)
         at = &(*at)->next;
     *at = l->next;
+}
+
+static bool is_listed(const struct lookup *l)
+{
+    const struct lookup *at = lookups;
+
+    while (at && at != l)
+        at = at->next;
+    return at != NULL;
+}
+
+static void drop_queued(struct lookup *l)
+{
+    queued--;
+    delist(l);
+    free(l);
 }
 
 static int lookup_errno(int code)
@@ -123,6 +140,7 @@ static void *resolver_thread(void *unused)
             continue;
         }
         l->running = true;
+        queued--;
         pthread_mutex_unlock(&lock);
         look_up(l);
         pthread_mutex_lock(&lock);
@@ -166,12 +184,13 @@ int resolver_start(struct engine *e, struct operation *operation)
     strncpy(l->host, operation->host, HOST_NAME_BYTES_MAX);
 
     pthread_mutex_lock(&lock);
-    if (!idle_threads && threads < RESOLVER_THREADS_MAX)
+    if (queued >= idle_threads && threads < RESOLVER_THREADS_MAX)
         failure = start_thread();
     if (failure && threads)
         failure = 0; /* those that run will come to it */
     if (!failure) {
         enlist(l);
+        queued++;
         operation->lookup = l;
         pthread_cond_signal(&work);
     }
@@ -190,22 +209,24 @@ void resolver_cancel(struct operation *operation)
     operation->lookup = NULL;
     l->operation = NULL;
     pthread_mutex_lock(&lock);
-    for (struct lookup *queued = lookups; queued; queued = queued->next) {
-        if (queued == l && !l->running) {
-            delist(l);
-            free(l);
-            break;
-        }
-    }
+    if (is_listed(l) && !l->running) /* else it may be on its way already */
+        drop_queued(l);
     pthread_mutex_unlock(&lock);
 }
 
 void resolver_forget(struct engine *e)
 {
+    struct lookup *next;
+
     pthread_mutex_lock(&lock);
-    for (struct lookup *l = lookups; l; l = l->next) {
-        if (l->engine == e)
+    for (struct lookup *l = lookups; l; l = next) {
+        next = l->next;
+        if (l->engine != e)
+            continue;
+        if (l->running)
             l->engine = NULL;
+        else
+            drop_queued(l);
     }
     pthread_mutex_unlock(&lock);
 }

@@ -7,7 +7,7 @@
  *
  * A record is in its queue, or called: taken out by a waker, to be freed when the call arrives
  * on the waiter's thread. A waiter that was called but gives up passes the call on, so that no
- * item is left lying while somebody else sleeps.
+ * item is left lying while somebody else sleeps. So do those whose thread ends under them.
  */
 #include "base/error.h"
 #include "fiber/scheduler.h"
@@ -25,10 +25,14 @@ enum { CHANNEL_ITEM_BYTES_MAX = 64 * 1024 };
 
 struct waiter {
     struct letter letter; /* first: a letter's address is its waiter's */
+    salut_channel *channel;
+    struct waiters *queue; /* the channel's, that it is or was in */
     struct waiter *next, *before;
-    struct waiters *queue; /* NULL once called */
+    bool called;
     struct scheduler *scheduler;
-    struct fiber *fiber; /* NULL: it has gone; its own thread's business */
+    /* Its own thread's business: */
+    struct waiter *next_here, *before_here; /* of the thread's that have a fiber */
+    struct fiber *fiber;                    /* NULL: it has gone */
     bool *arrived;
 };
 
@@ -49,10 +53,10 @@ struct salut_channel {
 
 /* ---- Waiting and calling ------------------------------------------------------------------- */
 
-static void enqueue(struct waiters *q, struct waiter *w)
+static void enqueue(struct waiter *w)
 {
-    w->queue = q;
-    w->next = NULL;
+    struct waiters *q = w->queue;
+
     w->before = q->last;
     if (q->last)
         q->last->next = w;
@@ -73,7 +77,24 @@ static void dequeue(struct waiter *w)
         w->next->before = w->before;
     else
         q->last = w->before;
-    w->queue = NULL;
+}
+
+static void enlist(struct waiter *w)
+{
+    w->next_here = w->scheduler->waiters;
+    if (w->next_here)
+        w->next_here->before_here = w;
+    w->scheduler->waiters = w;
+}
+
+static void delist(struct waiter *w)
+{
+    if (w->next_here)
+        w->next_here->before_here = w->before_here;
+    if (w->before_here)
+        w->before_here->next_here = w->next_here;
+    else
+        w->scheduler->waiters = w->next_here;
 }
 
 static void arrive(struct letter *letter)
@@ -81,6 +102,7 @@ static void arrive(struct letter *letter)
     struct waiter *w = (struct waiter *)letter;
 
     if (w->fiber) {
+        delist(w);
         *w->arrived = true;
         fiber_wake(w->fiber);
     }
@@ -95,16 +117,35 @@ static void call_first(struct waiters *q)
     if (!w)
         return;
     dequeue(w);
+    w->called = true;
     if (w->scheduler == scheduler_of_thread)
         arrive(&w->letter);
     else
         w->scheduler->engine->calls->post(w->scheduler->engine, &w->letter);
 }
 
-/* Waits in q, giving the lock up meanwhile. `something` tells whether there is anything to be had
- * for those in q. 0: look again; or ECANCELED, ENOMEM, EAGAIN. */
-static int wait_in(salut_channel *c, struct waiters *q, bool (*something)(const salut_channel *),
-                   int64_t deadline)
+static bool has_item(const salut_channel *c)
+{
+    return c->count || c->closed;
+}
+
+static bool has_room(const salut_channel *c)
+{
+    return c->count < c->capacity || c->closed;
+}
+
+/* Under the lock. The call that is on its way to w will find nobody. */
+static void pass_on(struct waiter *w)
+{
+    salut_channel *c = w->channel;
+
+    w->fiber = NULL;
+    if (w->queue == &c->receivers ? has_item(c) : has_room(c))
+        call_first(w->queue);
+}
+
+/* Waits in q, giving the lock up meanwhile. 0: look again; or ECANCELED, ENOMEM, EMFILE. */
+static int wait_in(salut_channel *c, struct waiters *q)
 {
     struct engine *e = scheduler_of_thread->engine;
     struct waiter *w = calloc(1, sizeof *w);
@@ -119,34 +160,55 @@ static int wait_in(salut_channel *c, struct waiters *q, bool (*something)(const 
         return reason;
     }
     w->letter.open = arrive;
+    w->channel = c;
+    w->queue = q;
     w->scheduler = scheduler_of_thread;
     w->fiber = fiber_current();
     w->arrived = &arrived;
-    enqueue(q, w);
+    enlist(w);
+    enqueue(w);
     pthread_mutex_unlock(&c->lock);
-    reason = fiber_park(deadline);
+    reason = fiber_park(NEVER);
     pthread_mutex_lock(&c->lock);
     if (arrived)
         return 0;
-    if (w->queue) {
+    delist(w);
+    if (w->called) {
+        pass_on(w);
+    } else {
         dequeue(w);
         free(w);
-    } else {
-        w->fiber = NULL; /* the letter is on its way */
-        if (something(c))
-            call_first(q);
     }
     return reason;
 }
 
-static bool has_item(const salut_channel *c)
+/* All of them leave their queues before any passes its call on, or it could be to another. */
+void channel_forget_fibers(struct scheduler *s)
 {
-    return c->count || c->closed;
-}
+    struct waiter *called = NULL;
 
-static bool has_room(const salut_channel *c)
-{
-    return c->count < c->capacity || c->closed;
+    while (s->waiters) {
+        struct waiter *w = s->waiters;
+        salut_channel *c = w->channel;
+        delist(w);
+        pthread_mutex_lock(&c->lock);
+        if (w->called) {
+            w->next_here = called;
+            called = w;
+        } else {
+            dequeue(w);
+            free(w);
+        }
+        pthread_mutex_unlock(&c->lock);
+    }
+    while (called) {
+        struct waiter *w = called;
+        salut_channel *c = w->channel;
+        called = w->next_here;
+        pthread_mutex_lock(&c->lock);
+        pass_on(w);
+        pthread_mutex_unlock(&c->lock);
+    }
 }
 
 /* ---- The words ----------------------------------------------------------------------------- */
@@ -195,47 +257,73 @@ static int leave(salut_channel *c, const char *word, int failure)
     return failure ? error_set(failure, "%s", word) : 0;
 }
 
-static int put(salut_channel *c, const void *item, const char *word, int64_t deadline)
+/* The item goes to, or comes from, memory of the caller's. */
+static int enter_with(salut_channel *c, const void *item, const char *word)
 {
-    int failure = fiber_current()->cancelled ? ECANCELED : 0;
+    if (c && !item)
+        return error_say(EINVAL, "%s: the item is NULL", word);
+    return enter(c, word);
+}
 
-    while (!failure && !has_room(c))
-        failure = wait_in(c, &c->senders, has_room, deadline);
-    if (!failure && c->closed)
-        failure = EPIPE;
-    if (!failure) {
-        size_t at = (c->first + c->count) % c->capacity;
-        memcpy(c->items + at * c->item_size, item, c->item_size);
-        c->count++;
-        call_first(&c->receivers);
-    }
-    return leave(c, word, failure);
+static void put(salut_channel *c, const void *item)
+{
+    size_t at = (c->first + c->count) % c->capacity;
+
+    memcpy(c->items + at * c->item_size, item, c->item_size);
+    c->count++;
+    call_first(&c->receivers);
+}
+
+static void take(salut_channel *c, void *item)
+{
+    memcpy(item, c->items + c->first * c->item_size, c->item_size);
+    c->first = (c->first + 1) % c->capacity;
+    c->count--;
+    call_first(&c->senders);
 }
 
 int salut_channel_send(salut_channel *c, const void *item)
 {
-    return enter(c, "channel_send") ? -1 : put(c, item, "channel_send", NEVER);
+    int failure;
+
+    if (enter_with(c, item, "channel_send"))
+        return -1;
+    failure = fiber_current()->cancelled ? ECANCELED : 0;
+    while (!failure && !has_room(c))
+        failure = wait_in(c, &c->senders);
+    if (!failure && c->closed)
+        failure = EPIPE;
+    if (!failure)
+        put(c, item);
+    return leave(c, "channel_send", failure);
 }
 
 int salut_channel_try_send(salut_channel *c, const void *item)
 {
-    return enter(c, "channel_try_send") ? -1 : put(c, item, "channel_try_send", AT_ONCE);
+    int failure = 0;
+
+    if (enter_with(c, item, "channel_try_send"))
+        return -1;
+    if (c->closed)
+        failure = EPIPE;
+    else if (!has_room(c))
+        failure = EAGAIN;
+    else
+        put(c, item);
+    return leave(c, "channel_try_send", failure);
 }
 
 int salut_channel_recv(salut_channel *c, void *item)
 {
     int failure, received = 0;
 
-    if (enter(c, "channel_recv"))
+    if (enter_with(c, item, "channel_recv"))
         return -1;
     failure = fiber_current()->cancelled ? ECANCELED : 0;
     while (!failure && !has_item(c))
-        failure = wait_in(c, &c->receivers, has_item, NEVER);
+        failure = wait_in(c, &c->receivers);
     if (!failure && c->count) {
-        memcpy(item, c->items + c->first * c->item_size, c->item_size);
-        c->first = (c->first + 1) % c->capacity;
-        c->count--;
-        call_first(&c->senders);
+        take(c, item);
         received = 1;
     }
     return leave(c, "channel_recv", failure) ? -1 : received;

@@ -33,7 +33,8 @@ void context_switch(struct context *from, struct context *to)
 
 #else
 
-/* In switch_*.S: calls the function in its first saved register with the second. */
+/* In switch_*.S: a nop, and then it calls the function in its first saved register with the
+ * second. */
 extern void context_begin(void);
 
 void context_make(struct context *c, void *low, void *top, void (*entry)(void *), void *argument)
@@ -47,13 +48,13 @@ void context_make(struct context *c, void *low, void *top, void (*entry)(void *)
     frame[0] = (uintptr_t)0x037f << 32 | 0x1f80; /* the ABI's initial x87 and SSE control words */
     frame[3] = (uintptr_t)argument;
     frame[4] = (uintptr_t)entry;
-    frame[7] = (uintptr_t)context_begin;
+    frame[7] = (uintptr_t)context_begin + 1;
 #elif defined(__aarch64__)
     frame -= 20; /* x19 to x28, x29, x30, d8 to d15 */
     memset(frame, 0, 20 * sizeof *frame);
     frame[0] = (uintptr_t)entry;
     frame[1] = (uintptr_t)argument;
-    frame[11] = (uintptr_t)context_begin;
+    frame[11] = (uintptr_t)context_begin + 4;
 #endif
     c->stack_pointer = frame;
 }

@@ -30,11 +30,13 @@ static void on_fault(int number, siginfo_t *info, void *context)
     ssize_t written;
 
     (void)context;
-    if (s && in_guard(s->current, (uintptr_t)info->si_addr)) {
+    signal(number, SIG_DFL);
+    if (info->si_code <= 0) { /* somebody sent it: it won't happen again by itself */
+        raise(number);
+    } else if (s && in_guard(s->current, (uintptr_t)info->si_addr)) {
         written = write(STDERR_FILENO, sentence, sizeof sentence - 1);
         (void)written;
     }
-    signal(number, SIG_DFL);
 }
 
 void overflow_watch(struct scheduler *s)
@@ -63,8 +65,11 @@ void overflow_watch(struct scheduler *s)
 
 void overflow_unwatch(struct scheduler *s)
 {
+    stack_t now;
+
     if (!s->signal_stack)
         return;
-    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+    if (!sigaltstack(NULL, &now) && now.ss_sp == s->signal_stack) /* not one that came after it */
+        sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
     free(s->signal_stack);
 }

@@ -29,21 +29,35 @@ _Thread_local struct scheduler *scheduler_of_thread;
 
 static pthread_key_t thread_end;
 
+/* What fibers that never ended keep outside their stacks. */
+static void free_fibers(struct scheduler *s)
+{
+    for (uint32_t i = 0; i < s->fibers.used; i++) {
+        struct fiber *f = s->fibers.slots[i].object;
+        if (!f)
+            continue;
+        error_free(&f->error);
+        sanitizer_end(&f->sanitizer);
+    }
+    handle_table_free(&s->fibers);
+}
+
 static void scheduler_free(void *value)
 {
     struct scheduler *s = value;
 
+    channel_forget_fibers(s);
     if (s->current != &s->main)
         return; /* the thread ends while standing on a fiber's stack: it can't be unmapped */
     overflow_unwatch(s);
+    s->engine->calls->destroy(s->engine); /* its last letters may be for fibers: they come next */
+    free_fibers(s);
     stack_pool_end(&s->stacks);
     heap_free(&s->timers);
-    handle_table_free(&s->fibers);
     handle_table_free(&s->sockets);
     error_free(&s->main.error);
     error_current = NULL;
     scheduler_of_thread = NULL;
-    s->engine->calls->destroy(s->engine);
     free(s);
 }
 
@@ -162,9 +176,10 @@ static void look(struct scheduler *s, int64_t until)
 
     if (s->before_look)
         s->before_look(s);
-    s->engine->calls->poll(s->engine, until);
-    fire_timers(s);
-    s->switches_left = FIBER_SWITCHES_MAX;
+    if (s->engine->calls->poll(s->engine, until)) {
+        fire_timers(s);
+        s->switches_left = FIBER_SWITCHES_MAX;
+    }
     errno = saved_errno;
 }
 
@@ -366,7 +381,7 @@ static void fiber_end(struct fiber *f)
     error_current = &next->error;
     sanitizer_before_switch(&f->sanitizer, &next->sanitizer, 1);
     context_switch(&f->context, &next->context);
-    assert(!"a fiber that has ended runs");
+    assert(0 && "a fiber that has ended runs");
 }
 
 static void fiber_begin(void *argument)
@@ -387,7 +402,7 @@ struct fiber *fiber_start(struct stack_pool *stacks, void (*function)(void *), v
 
     if (!stack)
         return NULL;
-    f = (struct fiber *)(((uintptr_t)stack - sizeof *f) & ~(uintptr_t)15);
+    f = (struct fiber *)(((uintptr_t)stack - sizeof *f) & ~(uintptr_t)(CACHE_LINE_BYTES - 1));
     *f = (struct fiber){.function = function, .argument = argument, .stack = stack};
     f->handle = handle_open(&s->fibers, f);
     if (!f->handle) {

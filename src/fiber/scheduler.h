@@ -53,8 +53,9 @@ struct scheduler {
     struct fiber *left; /* who ran before `current` */
     /* What a higher floor has to do before the thread looks at the network; NULL if nothing. */
     void (*before_look)(struct scheduler *s);
-    void *gathered;      /* that floor's */
-    struct fiber *ended; /* its stack goes back once nobody stands on it */
+    void *gathered;         /* that floor's */
+    struct waiter *waiters; /* fibers that wait at channels; channel.c's */
+    struct fiber *ended;    /* its stack goes back once nobody stands on it */
     bool overflow_watched;
     void *signal_stack; /* NULL: the program's own, or none */
     struct fiber main;
@@ -83,6 +84,12 @@ static inline int64_t fiber_now(void)
     struct engine *e = scheduler_of_thread->engine;
 
     return e->calls->now(e);
+}
+
+/* The deadline has come. For calls of several steps, none of which may have had to wait for it. */
+static inline bool fiber_is_late(int64_t deadline)
+{
+    return deadline != NEVER && deadline != AT_ONCE && fiber_now() >= deadline;
 }
 
 /* A new fiber, ready to run, on a stack of this pool; NULL and errno ENOMEM or EAGAIN. */
@@ -118,6 +125,9 @@ void fiber_cancel(struct fiber *f);
 
 /* Ends one wait of f with ECANCELED: the present one, or the next. */
 void fiber_interrupt(struct fiber *f);
+
+/* channel.c's: the thread ends, and with it the fibers that wait at channels. */
+void channel_forget_fibers(struct scheduler *s);
 
 /* Does an operation, waiting for it if need be. The operation's result, or -ETIMEDOUT,
  * -ECANCELED, -EAGAIN, -ENOMEM when it was taken back (`moved` says what a send had sent). */

@@ -69,8 +69,8 @@ static bool guard(struct stack_pool *pool, char *low)
         if (pool->guard_cheap)
             return true;
     }
-    if (pool->guard_cheap)
-        return madvise(low, stack_guard_bytes(), MADV_GUARD_INSTALL) == 0;
+    if (pool->guard_cheap && !madvise(low, stack_guard_bytes(), MADV_GUARD_INSTALL))
+        return true; /* it fails in locked memory (mlockall) */
     return mprotect(low, stack_guard_bytes(), PROT_NONE) == 0;
 }
 

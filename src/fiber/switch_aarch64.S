@@ -71,7 +71,9 @@ context_switch:
 	.cfi_endproc
 	.size	context_switch, .-context_switch
 
-	/* The first frame of a fiber: x19 is its entry, x20 its argument. Nobody called it. */
+	/* The first frame of a fiber: x19 is its entry, x20 its argument. Nobody called it. A fiber
+	 * enters behind the nop: whoever walks up the stack takes the address for a return address
+	 * and looks at the instruction before it. */
 	.globl	context_begin
 	.hidden	context_begin
 	.type	context_begin, %function
@@ -79,6 +81,7 @@ context_switch:
 context_begin:
 	.cfi_startproc
 	.cfi_undefined x30
+	nop
 	hint	#36 /* bti j */
 	mov	x0, x20
 	blr	x19

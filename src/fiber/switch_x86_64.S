@@ -69,7 +69,9 @@ context_switch:
 	.cfi_endproc
 	.size	context_switch, .-context_switch
 
-	/* The first frame of a fiber: r12 is its entry, r13 its argument. Nobody called it. */
+	/* The first frame of a fiber: r12 is its entry, r13 its argument. Nobody called it. A fiber
+	 * enters behind the nop: whoever walks up the stack takes the address for a return address
+	 * and looks at the byte before it. */
 	.globl	context_begin
 	.hidden	context_begin
 	.type	context_begin, @function
@@ -77,6 +79,7 @@ context_switch:
 context_begin:
 	.cfi_startproc
 	.cfi_undefined %rip
+	nop
 	endbr64
 	movq	%r13, %rdi
 	call	*%r12

@@ -108,7 +108,9 @@ static bool keep_failure(ssize_t size)
 {
     if (size >= 0)
         return false;
-    if (!salut_failed())
+    if (salut_failed())
+        error_keep("decode");
+    else
         error_say(EINVAL, "decode: the size is negative");
     return true;
 }
@@ -171,12 +173,14 @@ static char *decode_piece(salut_decoder *d, const unsigned char *bytes, size_t s
         return NULL;
     d->offset += first_size + whole;
     d->held_size = (uint32_t)(size - whole);
-    memcpy(d->held, bytes + whole, size - whole);
+    if (d->held_size)
+        memcpy(d->held, bytes + whole, d->held_size);
     return text;
 }
 
 char *salut_decoder_decode(salut_decoder *d, const void *bytes, ssize_t size)
 {
+    salut_decoder before = *d;
     char *text;
 
     if (keep_failure(size))
@@ -185,7 +189,7 @@ char *salut_decoder_decode(salut_decoder *d, const void *bytes, ssize_t size)
         text = refuse_cut(d->offset);
     else
         text = decode_piece(d, bytes, (size_t)size);
-    if (!text && errno == EILSEQ)
-        *d = (salut_decoder){0};
+    if (!text) /* without memory the piece may come again */
+        *d = errno == EILSEQ ? (salut_decoder){0} : before;
     return text;
 }

@@ -1,5 +1,6 @@
 /* exactly.c: so many bytes, however many pieces they come in. */
 #include "base/error.h"
+#include "socket/input.h"
 #include "socket/socket.h"
 #include "socket/stream.h"
 
@@ -7,24 +8,42 @@
 
 #include <errno.h>
 
+/* The peer or the clock came between. While the stream is good, what came goes back to it; else
+ * the sentence says how much there was. Always -1. */
+static ssize_t cut_short(struct socket *s, const char *buffer, size_t have, size_t size)
+{
+    int failure = errno;
+
+    if (!s->receive_failure && input_give_back(s, buffer, have)) {
+        errno = failure;
+        return -1;
+    }
+    return error_say(failure, "recv_exactly: %zu of %zu bytes came, then: %s", have, size,
+                     error_reason(failure));
+}
+
 static ssize_t receive_exactly(struct socket *s, char *buffer, size_t size)
 {
+    const char *word = "recv_exactly from";
     int64_t deadline = socket_deadline(s);
     size_t have = 0;
 
     while (have < size) {
-        ssize_t received =
-            stream_receive(s, "recv_exactly from", buffer + have, size - have, deadline);
+        ssize_t received;
+
+        if (have && fiber_is_late(deadline))
+            received = socket_failed(s, word, ETIMEDOUT);
+        else
+            received = stream_receive(s, word, buffer + have, size - have, deadline);
         if (received > 0)
             have += (size_t)received;
         else if (have == 0)
             return received;
-        else if (received == 0)
+        else if (received < 0)
+            return cut_short(s, buffer, have, size);
+        else
             return error_say(EPROTO, "recv_exactly: the peer ended after %zu of %zu bytes", have,
                              size);
-        else
-            return error_say(errno, "recv_exactly: %zu of %zu bytes came, then: %s", have, size,
-                             error_reason(errno));
     }
     return (ssize_t)size;
 }

@@ -13,12 +13,14 @@
 enum {
     WORKERS_MAX = 1024, /* more threads than cores never help: this is a slip of the pen */
     STACK_BYTES_MIN = 16 * 1024,
+    STACK_BYTES_MAX = 1024 * 1024 * 1024,
 };
 
 static const double DRAIN_SECONDS = 5; /* most service managers kill after 10 to 90 */
 
-/* After the workers' own time: one that is silent then has a handler that never waits. */
-static const int64_t FINISH_GRACE = 2 * (int64_t)NANOSECONDS;
+/* For a worker to finish after drain_until, with its own grace for canceled handlers: one that is
+ * silent then has a handler that never waits. */
+static const int64_t FINISH_GRACE = 3 * (int64_t)NANOSECONDS;
 
 /* ---- The options --------------------------------------------------------------------------- */
 
@@ -44,7 +46,7 @@ static int check_options(const salut_serve_options *o)
         return bad_option("request_seconds");
     if (isnan(o->drain_seconds) || o->drain_seconds < 0)
         return bad_option("drain_seconds");
-    if (o->stack_bytes && o->stack_bytes < STACK_BYTES_MIN)
+    if (o->stack_bytes && (o->stack_bytes < STACK_BYTES_MIN || o->stack_bytes > STACK_BYTES_MAX))
         return bad_option("stack_bytes");
     return 0;
 }
@@ -119,11 +121,12 @@ static struct worker *least_loaded(struct server *server)
     return least;
 }
 
-static void wait_for_room(struct server *server, int64_t deadline)
+/* Waits until there are fewer clients than `load`, or for less. */
+static void wait_for_room(struct server *server, unsigned load, int64_t deadline)
 {
     atomic_store(&server->full, true);
-    if (total_load(server) >= server->connections_max)
-        fiber_park_in(&server->workers[0].waits, deadline);
+    if (total_load(server) >= load)
+        worker_wait(&server->workers[0], deadline);
     atomic_store(&server->full, false);
 }
 
@@ -150,8 +153,8 @@ static int accept_clients(struct server *server, struct socket *listener)
     while (!server->stopping) {
         int64_t descriptor;
         if (total_load(server) >= server->connections_max) {
-            wait_for_room(server, NEVER);
-            if (fiber_current()->cancelled)
+            wait_for_room(server, server->connections_max, NEVER);
+            if (server->cancelled)
                 return 0;
             continue;
         }
@@ -166,21 +169,27 @@ static int accept_clients(struct server *server, struct socket *listener)
     return 0;
 }
 
-/* Those who wait in the backlog have been promised service by the kernel. */
+/* Those who wait in the backlog have been promised service by the kernel. When there are no
+ * descriptors for them, each client who leaves gives one back. */
 static void accept_the_last(struct server *server, struct socket *listener)
 {
+    const int64_t *until = &server->workers[0].drain_until; /* which a second request changes */
     salut_addr peer = {0};
 
-    while (!listener->closed && fiber_now() < server->workers[0].drain_until) {
+    while (!listener->closed && fiber_now() < *until) {
+        unsigned load = total_load(server);
         int64_t descriptor;
-        if (total_load(server) >= server->connections_max) {
-            wait_for_room(server, server->workers[0].drain_until);
+        if (load >= server->connections_max) {
+            wait_for_room(server, server->connections_max, *until);
             continue;
         }
         descriptor = server_accept(listener, &peer, AT_ONCE);
-        if (descriptor < 0)
+        if (descriptor >= 0)
+            place(server, (int)descriptor, &peer);
+        else if (descriptor == -EAGAIN || !load)
             return;
-        place(server, (int)descriptor, &peer);
+        else
+            wait_for_room(server, load, *until);
     }
 }
 
@@ -205,13 +214,17 @@ static bool all_finished(const struct server *server)
     return true;
 }
 
+/* Has come when a thread should have finished; a second request brings it nearer. */
+static int64_t patience(const struct server *server)
+{
+    return deadline_after(server->workers[0].drain_until, FINISH_GRACE);
+}
+
 /* false: some thread can't be waited for. */
 static bool wait_for_threads(struct server *server)
 {
-    int64_t until = deadline_after(fiber_now(), FINISH_GRACE);
-
-    while (!all_finished(server) && fiber_now() < until)
-        fiber_park_in(&server->workers[0].waits, until);
+    while (!all_finished(server) && fiber_now() < patience(server))
+        worker_wait(&server->workers[0], patience(server));
     for (unsigned i = 1; i < server->worker_count; i++) {
         if (server->workers[i].is_finished)
             pthread_join(server->workers[i].thread, NULL);
@@ -226,8 +239,15 @@ static void dismiss(struct server *server)
 {
     tell_to_stop(server);
     while (!all_finished(server))
-        fiber_park_in(&server->workers[0].waits, NEVER);
+        worker_wait(&server->workers[0], NEVER);
     wait_for_threads(server);
+    server->acceptor->cancelled |= server->cancelled;
+}
+
+/* Why a thread could not be started. EAGAIN is not about waiting here. */
+static const char *thread_reason(int failure)
+{
+    return failure == EAGAIN ? "the system allows no more threads" : error_reason(failure);
 }
 
 /* 0; or errno, and no thread is left. */
@@ -241,9 +261,9 @@ static int start_threads(struct server *server, unsigned wanted)
         if (failure)
             break;
         pthread_mutex_lock(&server->lock);
-        while (server->started + server->failed < i)
+        while (server->started < i && !server->failure)
             pthread_cond_wait(&server->changed, &server->lock);
-        failure = server->failed ? EAGAIN : 0;
+        failure = server->failure;
         pthread_mutex_unlock(&server->lock);
         if (failure)
             pthread_join(w->thread, NULL);
@@ -252,8 +272,8 @@ static int start_threads(struct server *server, unsigned wanted)
     }
     if (!failure)
         return 0;
-    error_say(EAGAIN, "serve: only %u of %u workers could be started (too many threads?)",
-              server->worker_count, wanted);
+    error_say(EAGAIN, "serve: only %u of %u workers could be started: %s", server->worker_count,
+              wanted, thread_reason(failure));
     dismiss(server);
     return EAGAIN;
 }
@@ -301,16 +321,23 @@ static void destroy(struct server *server)
     free(server);
 }
 
+static int say_how_many(unsigned cut)
+{
+    return error_say(ETIMEDOUT, "serve: %u conversation%s did not end in time and %s canceled", cut,
+                     cut == 1 ? "" : "s", cut == 1 ? "was" : "were");
+}
+
 /* Ends what runs. 0, or -1 with the failure said. */
 static int drain(struct server *server, struct socket *listener)
 {
     struct worker *first = &server->workers[0];
-    bool cancelled = server->acceptor->cancelled;
+    struct fiber *me = server->acceptor;
     unsigned cut = 0, letters;
     bool all;
 
-    server->acceptor->cancelled = false; /* it has work to do yet */
-    server->acceptor->interrupted = false;
+    server->cancelled |= me->cancelled;
+    me->cancelled = false; /* it has work to do yet */
+    me->interrupted = false;
     first->drain_until = deadline_after(fiber_now(), server->drain);
     accept_the_last(server, listener);
     tell_to_stop(server);
@@ -319,14 +346,14 @@ static int drain(struct server *server, struct socket *listener)
     letters = stop_delist(server);
     while (server->heard < letters)
         fiber_rest();
-    server->acceptor->cancelled = cancelled;
+    me->interrupted = false; /* by a request that came while there was nothing left to stop */
+    me->cancelled |= server->cancelled;
     for (unsigned i = 0; i < server->worker_count; i++)
         cut += server->workers[i].cut;
     if (all && !atomic_load(&first->load))
         destroy(server); /* else it is left to the handlers that go on */
     if (cut)
-        return error_say(ETIMEDOUT, "serve: %u conversations did not end in time and were canceled",
-                         cut);
+        return say_how_many(cut);
     return all ? 0 : error_say(ETIMEDOUT, "serve: a handler never waits, so it can't be stopped");
 }
 
@@ -340,7 +367,8 @@ static int serve(struct server *server, struct socket *listener, unsigned worker
         failure = stop_enlist(server);
         if (failure) {
             dismiss(server);
-            error_set(failure, "serve: the thread that waits for signals");
+            error_say(EAGAIN, "serve: the thread that waits for signals could not be started: %s",
+                      thread_reason(failure));
         }
     }
     if (failure) {

@@ -51,6 +51,7 @@ struct server {
     struct fiber *acceptor;
     atomic_bool full; /* the acceptor waits for any client to leave; any thread */
     bool stopping;
+    bool cancelled; /* the acceptor was, while it had work to do yet */
     bool told;      /* the other workers were told to stop */
     unsigned heard; /* of the requests to stop */
 
@@ -64,7 +65,8 @@ struct server {
     /* While the threads start: */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    unsigned started, failed;
+    unsigned started;
+    int failure; /* errno, why one could not */
 
     struct worker workers[];
 };
@@ -76,6 +78,10 @@ void worker_begin(struct worker *w, int descriptor, const salut_addr *peer);
 
 /* The same on the worker's thread. false: no memory for the letter. */
 bool worker_hand_over(struct worker *w, int descriptor, const salut_addr *peer);
+
+/* Waits in line until then, or for less. When the acceptor is canceled meanwhile, that is kept
+ * for later: it has others to wait for. */
+void worker_wait(struct worker *w, int64_t until);
 
 /* Lets the clients end by themselves until w->drain_until, then cancels them. */
 void worker_drain(struct worker *w);

@@ -76,7 +76,8 @@ static int start_signal_thread(void)
 
 static int take_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    /* Not on the stack of the fiber that runs, if the thread has one for signals. */
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
     int failure = start_signal_thread();
 
     if (failure || signal_takers++)

@@ -73,9 +73,20 @@ static void client_fiber(void *socket)
     lighten(w);
 }
 
+void worker_wait(struct worker *w, int64_t until)
+{
+    struct fiber *me = fiber_current();
+
+    fiber_park_in(&w->waits, until);
+    if (!me->cancelled)
+        return;
+    me->cancelled = false;
+    w->server->cancelled = true;
+}
+
 static void wait_for_memory(struct worker *w)
 {
-    fiber_park_in(&w->waits, deadline_after(fiber_now(), MEMORY_PAUSE));
+    worker_wait(w, deadline_after(fiber_now(), MEMORY_PAUSE));
 }
 
 void worker_begin(struct worker *w, int descriptor, const salut_addr *peer)
@@ -163,7 +174,7 @@ static void on_leave(struct letter *letter)
 static bool wait_for_load(struct worker *w, const int64_t *until)
 {
     while (atomic_load(&w->load) && fiber_now() < *until)
-        fiber_park_in(&w->waits, *until);
+        worker_wait(w, *until);
     return !atomic_load(&w->load);
 }
 
@@ -173,6 +184,7 @@ void worker_drain(struct worker *w)
 
     if (wait_for_load(w, &w->drain_until))
         return;
+    fiber_step_aside(); /* or those that have only just come would not be among w->clients */
     for (struct client *c = w->clients; c; c = c->next) {
         fiber_cancel(c->fiber);
         w->cut++;
@@ -204,7 +216,7 @@ static bool report_for_work(struct worker *w)
 
     pthread_mutex_lock(&server->lock);
     if (failure)
-        server->failed++;
+        server->failure = failure;
     else
         server->started++;
     pthread_cond_signal(&server->changed);
@@ -223,12 +235,12 @@ void *worker_thread(void *worker)
         begin_arrivals(w);
         if (w->stopping)
             break;
-        fiber_park_in(&w->waits, NEVER);
+        worker_wait(w, NEVER);
     }
     worker_drain(w);
     first->calls->post(first, &w->finished);
     while (!w->leaving) /* until then letters may come */
-        fiber_park_in(&w->waits, NEVER);
+        worker_wait(w, NEVER);
     if (!atomic_load(&w->load))
         stack_pool_end(&w->stacks);
     return NULL;

@@ -19,10 +19,12 @@ static int ask_name(struct socket *s, const char *word, bool peer, salut_addr *a
     if (s->endpoint.descriptor < 0) {
         if (socket_stands_on_failure(s, STEP_CONNECT + 1, word))
             return -1;
-        return error_say(peer ? ENOTCONN : EINVAL, "%s: the socket has no %s yet", word,
-                         peer ? "peer" : "address");
+        return error_say(peer ? ENOTCONN : EINVAL, "%.*s: the socket has no %s yet",
+                         error_word_size(word), word, peer ? "peer" : "address");
     }
     failure = e->calls->name(e, &s->endpoint, peer, addr);
+    if (failure == -ENOTCONN)
+        return error_say(ENOTCONN, "%s: the socket isn't connected", word);
     if (failure)
         return socket_failed(s, word, -failure);
     address_unmap(addr);
@@ -199,7 +201,7 @@ int salut_pair(salut_sock **a, salut_sock **b)
     struct socket *one = socket_create(SALUT_UNIX);
     struct socket *other = one ? socket_create(SALUT_UNIX) : NULL;
     struct engine *e = scheduler_of_thread ? scheduler_of_thread->engine : NULL;
-    int failure = -ENOMEM;
+    int failure = -errno;
 
     *a = *b = NULL;
     if (other)

@@ -58,6 +58,15 @@ int address_from_path(salut_addr *a, const char *path)
     return 0;
 }
 
+bool address_is_plain(const char *host, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char)host[i] <= 0x20 || host[i] == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 bool address_from_numeric(salut_addr *a, const char *host)
 {
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
@@ -210,10 +219,8 @@ static int parse_host(const char *word, const char *host, size_t size, struct ad
     if (size > HOST_NAME_BYTES_MAX)
         return error_say(EINVAL, "%s: the host has %zu bytes, and %d is the most a name has", word,
                          size, HOST_NAME_BYTES_MAX);
-    for (size_t i = 0; i < size; i++) {
-        if ((unsigned char)host[i] <= 0x20 || host[i] == 0x7f)
-            return error_say(EINVAL, "%s: the host holds a space or a control character", word);
-    }
+    if (!address_is_plain(host, size))
+        return error_say(EINVAL, "%s: the host holds a space or a control character", word);
     memcpy(parts->host, host, size);
     parts->host[size] = '\0';
     return 0;
@@ -221,23 +228,19 @@ static int parse_host(const char *word, const char *host, size_t size, struct ad
 
 static int parse_internet(const char *word, const char *text, struct address_parts *parts)
 {
-    const char *colon = strrchr(text, ':');
-    const char *host = text;
-    size_t size;
+    bool brackets = text[0] == '[';
+    const char *host = brackets ? text + 1 : text;
+    const char *end = brackets ? strchr(host, ']') : strrchr(host, ':');
+    const char *colon = end && brackets ? end + 1 : end;
+    size_t size = end ? (size_t)(end - host) : 0;
 
-    if (!colon)
+    if (brackets && !end)
+        return error_say(EINVAL, "%s %s: the [ has no ]: %s", word, text, expected);
+    if (!colon || *colon != ':')
         return error_say(EINVAL, "%s %s: there is no port: %s", word, text, expected);
-    size = (size_t)(colon - text);
-    if (text[0] == '[') {
-        if (size < 2 || text[size - 1] != ']')
-            return error_say(EINVAL, "%s %s: the [ has no ] before the port: %s", word, text,
-                             expected);
-        host = text + 1;
-        size -= 2;
-    } else if (memchr(text, ':', size)) {
+    if (!brackets && memchr(host, ':', size))
         return error_say(EINVAL, "%s %s: more than one port? an IPv6 address goes in [ ]: %s", word,
                          text, expected);
-    }
     parts->port = parse_port(colon + 1);
     if (parts->port < 0)
         return error_say(EINVAL, "%s %s: the port is a number from 0 to 65535", word, text);

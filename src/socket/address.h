@@ -41,6 +41,9 @@ bool address_from_numeric(salut_addr *address, const char *host);
 void address_unmap(salut_addr *address);
 void address_map(salut_addr *address);
 
+/* Whether no byte of it is a space or a control character, which no host's name holds. */
+bool address_is_plain(const char *host, size_t size);
+
 /* What the user asked for, as "host:port" or "[host]:port". */
 void address_goal(const char *host, int port, char *text, size_t size);
 

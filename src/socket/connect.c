@@ -26,20 +26,52 @@ static int connect_path(struct socket *s, const char *path)
     failure = socket_open(s, AF_UNIX);
     if (!failure)
         failure = (int)descriptor_connect(&s->endpoint, &address, socket_deadline(s));
+    if (failure == -ENOENT)
+        return error_say(ENOENT, "connect to %s: there is no such path (is the server running?)",
+                         path);
     return failure ? error_set(-failure, "connect to %s", path) : 0;
 }
 
-/* One descriptor, which has an address already or is for datagrams: an address after another. */
-static int connect_in_turn(struct socket *s, const char *goal, struct address_list *list,
-                           salut_addr *winner)
+/* This end's address, "none" (of family AF_UNSPEC) before there is a descriptor. */
+static salut_addr own_address(struct socket *s)
 {
-    int64_t deadline = socket_deadline(s);
+    struct engine *e = scheduler_of_thread->engine;
+    salut_addr own = {0};
+
+    if (s->endpoint.descriptor >= 0)
+        e->calls->name(e, &s->endpoint, false, &own);
+    return own;
+}
+
+/* After a failure a descriptor that was opened for this address is of no more use. One that was
+ * there before keeps what bind gave it; the system must be told to forget what it tried, and may
+ * have given up a port of its own choice together with it. */
+static void undo_attempt(struct socket *s, const salut_addr *own)
+{
+    struct engine *e = scheduler_of_thread->engine;
+
+    if (!own->raw_size) {
+        socket_reset(s);
+    } else if (s->kind == SALUT_TCP) {
+        descriptor_disconnect(&s->endpoint);
+        e->calls->bind(e, &s->endpoint, own); /* EINVAL when it still has it */
+    }
+}
+
+/* With one descriptor, which has an address already or is for datagrams: one after the other, as
+ * far as they are of the descriptor's family. */
+static int connect_in_turn(struct socket *s, const char *goal, struct address_list *list,
+                           int64_t deadline, salut_addr *winner)
+{
+    salut_addr own = own_address(s);
     int failure = -EAFNOSUPPORT;
 
     for (uint32_t i = 0; i < list->count; i++) {
         salut_addr *address = &list->addresses[i];
         if (s->dual)
             address_map(address);
+        if (own.raw_size && address_family(address) != address_family(&own))
+            continue;
         failure = socket_open(s, address_family(address));
         if (!failure)
             failure = (int)descriptor_connect(&s->endpoint, address, deadline);
@@ -47,10 +79,11 @@ static int connect_in_turn(struct socket *s, const char *goal, struct address_li
             *winner = *address;
             return 0;
         }
+        if (s->closed)
+            break;
+        undo_attempt(s, &own);
         if (failure == -ETIMEDOUT || failure == -ECANCELED || failure == -EAGAIN)
             break;
-        if (!s->bound)
-            socket_reset(s);
     }
     return error_set(-failure, "connect to %s", goal);
 }
@@ -58,6 +91,7 @@ static int connect_in_turn(struct socket *s, const char *goal, struct address_li
 static int connect_internet(struct socket *s, const char *host, int port)
 {
     char goal[HOST_NAME_BYTES_MAX + sizeof "[]:65535"];
+    int64_t deadline = socket_deadline(s);
     struct address_list *list;
     salut_addr winner;
     int result;
@@ -70,13 +104,15 @@ static int connect_internet(struct socket *s, const char *host, int port)
     list = malloc(sizeof *list);
     if (!list)
         return error_set(ENOMEM, "connect to %s:%d", host, port);
-    result = resolve("connect to", host, port, socket_deadline(s), list);
+    result = resolve("connect to", host, port, deadline, list);
     if (!result) {
         address_goal(host, port, goal, sizeof goal);
-        if (s->bound || s->kind == SALUT_UDP)
-            result = connect_in_turn(s, goal, list, &winner);
+        if (s->kind == SALUT_UDP)
+            resolve_put_first(list, AF_INET); /* where bind is, since no handshake would tell */
+        if (s->kind == SALUT_UDP || s->endpoint.descriptor >= 0)
+            result = connect_in_turn(s, goal, list, deadline, &winner);
         else
-            result = race(goal, list, socket_deadline(s), &s->endpoint, &winner);
+            result = race(goal, list, deadline, &s->endpoint, &winner);
     }
     free(list);
     if (!result)
@@ -87,6 +123,7 @@ static int connect_internet(struct socket *s, const char *host, int port)
 static int connect_entered(struct socket *s, const char *host, int port)
 {
     bool datagrams_again = s->state == SOCKET_CONNECTED && !socket_is_stream(s);
+    bool placed = s->endpoint.descriptor >= 0;
     int result, failure;
 
     if (socket_stands_on_failure(s, STEP_CONNECT, "connect"))
@@ -94,14 +131,14 @@ static int connect_entered(struct socket *s, const char *host, int port)
     if (s->state == SOCKET_LISTENING)
         return error_say(EOPNOTSUPP, "connect: the socket is a listener");
     if (s->stepper || (s->state == SOCKET_CONNECTED && !datagrams_again))
-        return error_say(EISCONN, "connect: the socket is %s already",
-                         s->stepper ? "connecting" : "connected");
-    s->stepper = fiber_current();
+        return error_say(EISCONN, "connect: %s",
+                         s->stepper ? "another fiber is binding or connecting the socket"
+                                    : "the socket is connected already");
+    socket_begin_step(s);
     result = socket_is_unix(s) ? connect_path(s, host) : connect_internet(s, host, port);
     failure = errno;
-    s->stepper->interrupted = false;
-    s->stepper = NULL;
-    if (s->closed || (result && !s->bound && !datagrams_again))
+    socket_end_step(s);
+    if (s->closed || (result && !placed))
         socket_reset(s);
     if (s->closed)
         return error_say(ECANCELED, "connect: another fiber closed the socket");

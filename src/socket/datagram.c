@@ -19,7 +19,8 @@ ssize_t datagram_receive(struct socket *s, const char *word, void *buffer, size_
     if (s->endpoint.descriptor < 0) {
         if (socket_stands_on_failure(s, STEP_CONNECT + 1, word))
             return -1;
-        return error_say(EINVAL, "%s: the socket has no address to receive at: bind first", word);
+        return error_say(EINVAL, "%.*s: the socket has no address to receive at: bind first",
+                         error_word_size(word), word);
     }
     if (s->receiving)
         return socket_failed(s, word, EBUSY);
@@ -29,9 +30,9 @@ ssize_t datagram_receive(struct socket *s, const char *word, void *buffer, size_
     if (result < 0)
         return socket_failed(s, word, (int)-result);
     if ((size_t)result > size)
-        return error_say(EMSGSIZE, "%s: a datagram of %lld bytes came, and the buffer has %zu",
-                         word, (long long)result, size);
-    if (from && s->dual)
+        return error_say(EMSGSIZE, "%.*s: a datagram of %lld bytes came, and the buffer has %zu",
+                         error_word_size(word), word, (long long)result, size);
+    if (from)
         address_unmap(from);
     return (ssize_t)result;
 }
@@ -66,12 +67,15 @@ static ssize_t not_sent(struct socket *s, const char *word, size_t size, salut_a
     if (number == EMSGSIZE)
         return error_say(EMSGSIZE, "%s %s: %zu bytes are too many for one datagram", word, name,
                          size);
+    if (number == EACCES)
+        return error_say(EACCES, "%s %s: not allowed (a broadcast needs SO_BROADCAST)", word, name);
     return error_set(number, "%s %s", word, name);
 }
 
 ssize_t datagram_send(struct socket *s, const char *word, const void *data, size_t size,
                       const salut_addr *to)
 {
+    int64_t deadline = socket_deadline(s);
     salut_addr address;
     int64_t result;
 
@@ -81,17 +85,19 @@ ssize_t datagram_send(struct socket *s, const char *word, const void *data, size
         return socket_not_connected(s, word);
     if (to) {
         address = *to;
-        result = socket_open(s, address_family(to));
+        result = -EAFNOSUPPORT;
+        if (socket_is_unix(s) == (address_family(to) == AF_UNIX))
+            result = socket_open(s, address_family(to));
         if (result < 0)
             return not_sent(s, word, size, &address, (int)-result);
         if (s->dual)
             address_map(&address);
     }
-    if (s->sending)
-        return error_say(EBUSY, "%s: another fiber is sending a datagram on this socket", word);
-    s->sending = true;
-    result = descriptor_send_to(&s->endpoint, data, size, to ? &address : NULL, socket_deadline(s));
-    s->sending = false;
+    result = -socket_take_turn(s, deadline);
+    if (!result) {
+        result = descriptor_send_to(&s->endpoint, data, size, to ? &address : NULL, deadline);
+        socket_pass_turn(s);
+    }
     return result < 0 ? not_sent(s, word, size, to ? &address : NULL, (int)-result) : result;
 }
 

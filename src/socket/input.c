@@ -71,6 +71,8 @@ ssize_t input_fill(struct socket *s, const char *word, size_t need, int64_t dead
     size_t room, rest;
     ssize_t received;
 
+    if (in->begin < in->end && fiber_is_late(deadline))
+        return socket_failed(s, word, ETIMEDOUT);
     if (in->begin + need > in->capacity || in->begin == in->end || in->end == in->capacity) {
         if (!make_room(in, need))
             return socket_failed(s, word, ENOMEM);
@@ -86,6 +88,26 @@ ssize_t input_fill(struct socket *s, const char *word, size_t need, int64_t dead
     if (in->end == in->capacity && in->capacity < INPUT_BYTES_EAGER)
         grow(in);
     return received;
+}
+
+bool input_give_back(struct socket *s, const void *bytes, size_t size)
+{
+    struct input *in = s->input ? s->input : calloc(1, sizeof *in);
+    size_t have = in ? in->end - in->begin : 0;
+    unsigned char *room = in ? malloc(size + have) : NULL;
+
+    if (!room) {
+        if (!s->input)
+            free(in);
+        return false;
+    }
+    memcpy(room, bytes, size);
+    if (have)
+        memcpy(room + size, in->bytes + in->begin, have);
+    free(in->bytes);
+    *in = (struct input){.bytes = room, .end = size + have, .capacity = size + have};
+    s->input = in;
+    return true;
 }
 
 size_t input_take(struct input *in, void *into, size_t size)

@@ -24,6 +24,9 @@ static inline size_t input_size(const struct socket *s)
  * end, -1 with the failure said. What was pointed to moves. */
 ssize_t input_fill(struct socket *s, const char *word, size_t need, int64_t deadline);
 
+/* Bytes that were taken, and are wanted again first. false: no memory. */
+bool input_give_back(struct socket *s, const void *bytes, size_t size);
+
 /* At most size of the bytes that are there. */
 size_t input_take(struct input *in, void *into, size_t size);
 

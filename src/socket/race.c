@@ -139,27 +139,36 @@ static void close_losers(struct race *r)
     }
 }
 
-/* "goal: reason" for one address; else the list of them all. Always -1. */
-static int report(struct race *r, const char *goal, int reason)
+/* Why the nth attempt came to nothing; `early` is why the race ended before all had failed. */
+static int attempt_failure(const struct race *r, uint32_t n, int early)
+{
+    const struct attempt *a = &r->attempts[n];
+
+    return a->state == FAILED ? (int)-a->operation.result : early;
+}
+
+/* "goal (address): reason" for one address; else the list of them all, in which those that failed for the
+ * same reason one after the other share it, so that sixteen have room. Always -1. */
+static int report(struct race *r, const char *goal, int early)
 {
     char text[SENTENCE_BYTES], name[SOCKET_NAME_BYTES];
     size_t used = 0;
-    int last = reason;
+    int last = early ? early : attempt_failure(r, r->begun - 1, 0);
 
     text[0] = '\0';
     for (uint32_t i = 0; i < r->begun && used < sizeof text; i++) {
-        struct attempt *a = &r->attempts[i];
-        int number = a->state == FAILED ? (int)-a->operation.result : reason;
-        if (!last)
-            last = number;
-        address_text(a->operation.address, name, sizeof name);
+        int number = attempt_failure(r, i, early);
+        bool shares = i + 1 < r->begun && attempt_failure(r, i + 1, early) == number;
+        address_text(r->attempts[i].operation.address, name, sizeof name);
         if (r->list->count == 1 && !strcmp(name, goal))
             return error_set(number, "connect to %s", goal);
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s: %s", i ? "; " : "", name,
-                                 error_reason(number));
+        if (r->list->count == 1)
+            return error_set(number, "connect to %s (%s)", goal, name);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s", name,
+                                 shares ? ", " : ": ", shares ? "" : error_reason(number));
+        if (!shares && i + 1 < r->begun && used < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, "; ");
     }
-    if (!reason)
-        last = (int)-r->attempts[r->begun - 1].operation.result;
     return error_say(last, "connect to %s: no address answered: %s", goal, text);
 }
 
@@ -177,6 +186,8 @@ int race(const char *goal, struct address_list *list, int64_t deadline, struct e
     put_in_turn(r);
     reason = run(r, deadline);
     close_losers(r);
+    if (reason)
+        fiber_count_call(); /* it may not have waited at all */
     if (r->winner) {
         r->engine->calls->move(r->engine, &r->winner->endpoint, endpoint);
         *winner = *r->winner->operation.address;

@@ -48,6 +48,8 @@ int resolve(const char *word, const char *host, int port, int64_t deadline,
     if (strlen(host) > HOST_NAME_BYTES_MAX)
         return error_say(EINVAL, "%s a host: its name has %zu bytes, and %d is the most a name has",
                          word, strlen(host), HOST_NAME_BYTES_MAX);
+    if (!address_is_plain(host, strlen(host)))
+        return error_say(EINVAL, "%s a host: its name holds a space or a control character", word);
     if (address_from_numeric(&list->addresses[0], host))
         list->count = 1;
     else if (look_up(word, host, port, deadline, list))
@@ -57,13 +59,17 @@ int resolve(const char *word, const char *host, int port, int64_t deadline,
     return 0;
 }
 
-salut_addr *resolve_prefer(struct address_list *list, int family)
+void resolve_put_first(struct address_list *list, int family)
 {
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (address_family(&list->addresses[i]) == family)
-            return &list->addresses[i];
+    salut_addr *place = list->addresses;
+
+    for (salut_addr *at = list->addresses; at < list->addresses + list->count; at++) {
+        salut_addr moved = *at;
+        if (address_family(at) != family)
+            continue;
+        memmove(place + 1, place, (size_t)(at - place) * sizeof *place);
+        *place++ = moved;
     }
-    return &list->addresses[0];
 }
 
 static int resolve_first(salut_addr *addr, const char *host, int port)
@@ -79,8 +85,10 @@ static int resolve_first(salut_addr *addr, const char *host, int port)
     if (!list)
         return error_set(errno, "resolve %s:%d", host, port);
     result = resolve("resolve", host, port, NEVER, list);
-    if (!result)
-        *addr = *resolve_prefer(list, AF_INET);
+    if (!result) {
+        resolve_put_first(list, AF_INET);
+        *addr = list->addresses[0];
+    }
     free(list);
     return result;
 }

@@ -14,7 +14,7 @@ int resolve(const char *word, const char *host, int port, int64_t deadline,
 /* port is from least to 65535; else -1 and EINVAL. */
 int resolve_check_port(const char *word, const char *host, int port, int least);
 
-/* The first of this family, else the first of all. */
-salut_addr *resolve_prefer(struct address_list *list, int family);
+/* Puts this family before the other, else keeps the order. */
+void resolve_put_first(struct address_list *list, int family);
 
 #endif

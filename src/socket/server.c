@@ -68,8 +68,10 @@ static int bind_internet(struct socket *s, const char *host, int port)
         return error_set(ENOMEM, "bind to %s:%d", host, port);
     if (!resolve("bind to", host, port, socket_deadline(s), list)) {
         char name[SOCKET_NAME_BYTES];
-        salut_addr *address = resolve_prefer(list, AF_INET);
-        int failure = open_and_bind(s, address);
+        salut_addr *address = &list->addresses[0];
+        int failure;
+        resolve_put_first(list, AF_INET);
+        failure = open_and_bind(s, address);
         result = failure
                      ? error_set(-failure, "bind to %s", address_text(address, name, sizeof name))
                      : 0;
@@ -134,11 +136,21 @@ static int bind_path(struct socket *s, const char *path)
 
 static int bind_entered(struct socket *s, const char *host, int port)
 {
+    int result, failure;
+
     if (s->bound || s->state != SOCKET_NEW || s->endpoint.descriptor >= 0)
         return error_say(EINVAL, "bind: the socket has an address already");
-    if (socket_is_unix(s) ? bind_path(s, host) : bind_internet(s, host, port)) {
-        int failure = errno;
+    if (s->stepper)
+        return error_say(EINVAL, "bind: another fiber is binding or connecting the socket");
+    socket_begin_step(s);
+    result = socket_is_unix(s) ? bind_path(s, host) : bind_internet(s, host, port);
+    failure = errno;
+    socket_end_step(s);
+    if (result || s->closed)
         socket_reset(s);
+    if (s->closed)
+        return error_say(ECANCELED, "bind: another fiber closed the socket");
+    if (result) {
         errno = failure;
         return socket_step_failed(s, STEP_BIND);
     }
@@ -181,6 +193,8 @@ static int listen_entered(struct socket *s, int backlog)
         return error_say(EOPNOTSUPP, "listen: datagrams need no listener: bind, then recvfrom");
     if (s->state == SOCKET_CONNECTED)
         return error_say(EINVAL, "listen: the socket is connected");
+    if (s->state == SOCKET_NEW && s->stepper)
+        return error_say(EINVAL, "listen: another fiber is binding or connecting the socket");
     if (!s->bound && socket_is_unix(s))
         return error_say(EINVAL, "listen: bind the socket to a path first");
     if (!s->bound)
@@ -239,12 +253,13 @@ static bool is_exhaustion(int number)
 int server_check(const struct socket *s, const char *word)
 {
     if (s->state == SOCKET_LISTENING)
-        return s->receiving
-                   ? error_say(EBUSY, "%s: another fiber is accepting on this socket", word)
-                   : 0;
+        return s->receiving ? error_say(EBUSY, "%.*s: another fiber is accepting on this socket",
+                                        error_word_size(word), word)
+                            : 0;
     if (socket_stands_on_failure(s, STEP_CONNECT, word))
         return -1;
-    return error_say(EINVAL, "%s: the socket isn't listening: bind and listen first", word);
+    return error_say(EINVAL, "%.*s: the socket isn't listening: bind and listen first",
+                     error_word_size(word), word);
 }
 
 /* One client, or why there is none. */
@@ -278,9 +293,9 @@ int64_t server_accept(struct socket *s, salut_addr *peer, int64_t deadline)
         until = deadline_after(fiber_now(), pause);
         if (until >= deadline)
             return descriptor; /* says what is missing, better than ETIMEDOUT would */
-        s->stepper = fiber_current();
+        socket_begin_step(s);
         reason = fiber_park(until);
-        s->stepper = NULL;
+        socket_end_step(s);
         if (reason != ETIMEDOUT)
             return -reason;
         if (s->closed)

@@ -20,9 +20,10 @@ struct socket *socket_create(int kind)
 
     if (!scheduler)
         return NULL;
-    s = calloc(1, sizeof *s);
+    s = aligned_alloc(CACHE_LINE_BYTES, sizeof *s);
     if (!s)
         return NULL;
+    memset(s, 0, sizeof *s);
     s->kind = (uint8_t)kind;
     s->timeout = NEVER;
     s->end_at = NEVER;
@@ -44,7 +45,9 @@ salut_sock *salut_socket(salut_kind kind)
         return NULL;
     }
     s = socket_create((int)kind);
-    if (!s)
+    if (!s && errno == EAGAIN)
+        error_say(EAGAIN, "socket: this thread has %d sockets, the most it can", HANDLE_SLOTS_MAX);
+    else if (!s)
         error_set(errno, "socket");
     return s ? s->handle : NULL;
 }
@@ -54,9 +57,9 @@ struct socket *socket_refuse_handle(const salut_sock *handle, const char *word)
     if (!handle)
         error_keep(word);
     else if (!scheduler_of_thread || handle_thread(handle) != scheduler_of_thread->sockets.thread)
-        error_say(EPERM, "%s: the socket belongs to another thread", word);
+        error_say(EPERM, "%.*s: the socket belongs to another thread", error_word_size(word), word);
     else
-        error_say(EBADF, "%s: the socket was closed", word);
+        error_say(EBADF, "%.*s: the socket was closed", error_word_size(word), word);
     return NULL;
 }
 
@@ -146,6 +149,8 @@ int socket_take_turn(struct socket *s, int64_t deadline)
         return 0;
     }
     reason = fiber_park_in(&s->senders, deadline);
+    if (reason)
+        fiber_count_call(); /* it may not have waited at all */
     return reason || !s->closed ? reason : ECANCELED;
 }
 
@@ -178,10 +183,11 @@ bool socket_stands_on_failure(const struct socket *s, enum socket_step step, con
 {
     if (!s->failure || s->failed_step == STEP_NONE || s->failed_step >= step)
         return false;
-    if (salut_failed())
+    if (error_current->failed && error_current->number == s->failure)
         errno = s->failure;
     else
-        error_set(s->failure, "%s: an earlier step of this socket failed", word);
+        error_set(s->failure, "%.*s: an earlier step of this socket failed", error_word_size(word),
+                  word);
     return true;
 }
 
@@ -190,9 +196,10 @@ int socket_not_connected(const struct socket *s, const char *word)
     if (socket_stands_on_failure(s, STEP_CONNECT + 1, word))
         return -1;
     if (s->state == SOCKET_LISTENING)
-        return error_say(ENOTCONN, "%s: the socket is a listener; talk on what accept returns",
-                         word);
-    return error_say(ENOTCONN, "%s: the socket isn't connected: connect first", word);
+        return error_say(ENOTCONN, "%.*s: the socket is a listener; talk on what accept returns",
+                         error_word_size(word), word);
+    return error_say(ENOTCONN, "%.*s: the socket isn't connected: connect first",
+                     error_word_size(word), word);
 }
 
 const char *socket_name(struct socket *s, char *text, size_t size)
@@ -205,6 +212,7 @@ const char *socket_name(struct socket *s, char *text, size_t size)
         memcpy(&address.raw, &s->peer, sizeof s->peer);
         address.raw_size =
             s->peer.any.sa_family == AF_INET ? sizeof s->peer.ipv4 : sizeof s->peer.ipv6;
+        address_unmap(&address);
     } else if (s->endpoint.descriptor >= 0) {
         if (e->calls->name(e, &s->endpoint, true, &address) || address.raw_size <= 2)
             e->calls->name(e, &s->endpoint, false, &address);
@@ -217,7 +225,8 @@ int socket_failed(struct socket *s, const char *word, int number)
     char name[SOCKET_NAME_BYTES];
 
     if (s->closed)
-        return error_say(ECANCELED, "%s: another fiber closed the socket", word);
+        return error_say(ECANCELED, "%.*s: another fiber closed the socket", error_word_size(word),
+                         word);
     socket_name(s, name, sizeof name);
     return error_set(number, "%s%s%s", word, name[0] ? " " : "", name);
 }
@@ -227,8 +236,9 @@ bool socket_size_fits(const char *word, size_t size, size_t least)
     if (size <= SSIZE_MAX && size >= least)
         return true;
     if (size < least)
-        error_say(EINVAL, "%s: the buffer has no room (size is 0)", word);
+        error_say(EINVAL, "%.*s: the buffer has no room (size is 0)", error_word_size(word), word);
     else
-        error_say(EINVAL, "%s: the size %zu is more than can be", word, size);
+        error_say(EINVAL, "%.*s: the size %zu is more than can be", error_word_size(word), word,
+                  size);
     return false;
 }

@@ -22,32 +22,33 @@ enum socket_state {
 /* The words that give a socket its place, for the failure that is kept until one succeeds. */
 enum socket_step { STEP_NONE, STEP_BIND, STEP_LISTEN, STEP_CONNECT };
 
+/* What every receive and send looks at comes first, in the first two lines of the cache. */
 struct socket {
-    struct endpoint endpoint;
-    int64_t timeout; /* nanoseconds; NEVER, 0 */
-    int64_t end_at;  /* when the conversation must be over, whatever each call takes; NEVER */
-    void *handle;
-    struct fiber_queue senders; /* waiting for their turn */
-    struct input *input;        /* what came and wasn't asked for yet; NULL: nothing ever did */
-    struct output *output;      /* sends that gather; NULL: they don't */
-    size_t limit;               /* bytes in a line or a message; 0: the default */
-    void *worker;               /* floor 7's, of a client that is served; NULL */
-    struct fiber *stepper;      /* in connect, or in a pause of accept; NULL */
-    char *path;                 /* bound here, to be unlinked; NULL if none */
-    uint64_t path_device;       /* of the file made there, so that no other's is unlinked */
-    uint64_t path_inode;
+    _Alignas(CACHE_LINE_BYTES) struct endpoint endpoint;
     unsigned users;      /* calls under way */
-    int failure;         /* errno of the step that failed, 0 when none did */
     int receive_failure; /* errno that every further receive gives */
     int send_failure;    /* errno that broke the sending side; then it is EPIPE */
     uint8_t kind;        /* enum salut_kind */
     uint8_t state;       /* enum socket_state */
-    uint8_t failed_step; /* enum socket_step */
-    bool bound;
     bool closed;
     bool sending;
     bool receiving;
-    bool dual; /* an IPv6 socket that speaks IPv4 too */
+    bool bound;
+    bool dual;             /* an IPv6 socket that speaks IPv4 too */
+    uint8_t failed_step;   /* enum socket_step */
+    int64_t timeout;       /* nanoseconds; NEVER, 0 */
+    int64_t end_at;        /* when the conversation must be over, whatever each call takes; NEVER */
+    struct input *input;   /* what came and wasn't asked for yet; NULL: nothing ever did */
+    struct output *output; /* sends that gather; NULL: they don't */
+    struct fiber_queue senders; /* waiting for their turn */
+    void *handle;
+    size_t limit;          /* bytes in a line or a message; 0: the default */
+    void *worker;          /* floor 7's, of a client that is served; NULL */
+    struct fiber *stepper; /* in bind, connect or a pause of accept; NULL */
+    char *path;            /* bound here, to be unlinked; NULL if none */
+    uint64_t path_device;  /* of the file made there, so that no other's is unlinked */
+    uint64_t path_inode;
+    int failure; /* errno of the step that failed, 0 when none did */
     union {
         struct sockaddr any;
         struct sockaddr_in ipv4;
@@ -120,6 +121,18 @@ void socket_pass_turn(struct socket *s);
 
 /* Closes it: the socket is as new, but for its timeout. */
 void socket_reset(struct socket *s);
+
+/* A fiber is in a word that waits and isn't an operation on the endpoint: close interrupts it. */
+static inline void socket_begin_step(struct socket *s)
+{
+    s->stepper = fiber_current();
+}
+
+static inline void socket_end_step(struct socket *s)
+{
+    s->stepper->interrupted = false;
+    s->stepper = NULL;
+}
 
 /* A step failed: words that need it give the same failure until it succeeds. Always -1. */
 int socket_step_failed(struct socket *s, enum socket_step step);

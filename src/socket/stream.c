@@ -57,6 +57,8 @@ ssize_t stream_receive_new(struct socket *s, const char *word, void *buffer, siz
     s->receiving = true;
     result = descriptor_receive(&s->endpoint, buffer, size, deadline);
     s->receiving = false;
+    if (result == 0 && s->send_failure == ECONNRESET)
+        result = -ECONNRESET; /* the system says so once, and a send has heard it */
     if (result >= 0)
         return (ssize_t)result;
     if (!stream_is_whole((int)-result, deadline))
@@ -106,7 +108,7 @@ static ssize_t send_gathering(struct socket *s, const char *word, const void *he
 {
     int failure = output_flush_in_turn(s, deadline);
 
-    if (failure && s->send_failure)
+    if (failure && s->send_failure && !s->closed)
         return send_in_turn(s, word, head, head_size, data, size, deadline);
     if (failure)
         return socket_failed(s, word, -failure);
@@ -125,6 +127,10 @@ ssize_t stream_send(struct socket *s, const char *word, const void *head, size_t
 
     if (s->state != SOCKET_CONNECTED)
         return socket_not_connected(s, word);
+    if (!data && size)
+        return error_say(EINVAL, "%.*s: the data is NULL", error_word_size(word), word);
+    if (socket_is_overdue(s))
+        return socket_failed(s, word, ETIMEDOUT);
     if (head_size + size == 0)
         return 0;
     if (!s->send_failure && output_fits(s, head_size + size)) {

@@ -40,6 +40,8 @@ int64_t descriptor_send(struct endpoint *ep, const void *head, size_t head_size,
         begun += o.size;
         if (result < 0)
             return result;
+        if (begun < size && fiber_is_late(deadline))
+            return -ETIMEDOUT;
     } while (begun < size);
     return (int64_t)*moved;
 }
@@ -95,6 +97,16 @@ int64_t descriptor_accept(struct endpoint *ep, salut_addr *peer, int64_t deadlin
     struct operation o = {.kind = OPERATION_ACCEPT, .endpoint = ep, .address = peer};
 
     return fiber_perform(&o, deadline);
+}
+
+void descriptor_disconnect(struct endpoint *ep)
+{
+    struct engine *e = scheduler_of_thread->engine;
+    salut_addr nobody = {.raw.any.sa_family = AF_UNSPEC, .raw_size = sizeof nobody.raw.any};
+    struct operation o = {.kind = OPERATION_CONNECT, .endpoint = ep, .address = &nobody};
+
+    if (!e->calls->start(e, &o)) /* done at once, by every system that is known */
+        e->calls->cancel(e, &o);
 }
 
 int64_t descriptor_connect(struct endpoint *ep, salut_addr *to, int64_t deadline)

@@ -28,4 +28,7 @@ int64_t descriptor_accept(struct endpoint *ep, salut_addr *peer, int64_t deadlin
 
 int64_t descriptor_connect(struct endpoint *ep, salut_addr *to, int64_t deadline);
 
+/* After a connect that failed or was given up: the system forgets it. Never waits. */
+void descriptor_disconnect(struct endpoint *ep);
+
 #endif

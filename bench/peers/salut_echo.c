@@ -1,0 +1,31 @@
+/* Echo with salut: a fiber for each client. */
+#include <salut.h>
+#include <stdio.h>
+
+static void handle(void *argument)
+{
+    salut_sock *client = argument;
+    char buffer[1024];
+    ssize_t n;
+    while ((n = salut_recv(client, buffer, sizeof buffer)) > 0)
+        if (salut_send(client, buffer, (size_t)n) < 0)
+            break;
+    salut_close(client);
+}
+
+int main(void)
+{
+    salut_addr address;
+    salut_sock *server = salut_create_server("127.0.0.1:0");
+    salut_local(server, &address);
+    salut_check();
+    printf("%d\n", salut_addr_port(&address));
+    fflush(stdout);
+
+    salut_sock *client;
+    while ((client = salut_accept(server, NULL)))
+        if (!salut_go(handle, client))
+            salut_close(client);
+    salut_check();
+    return 0;
+}
