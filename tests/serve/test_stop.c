@@ -72,6 +72,7 @@ static void stop_on_handlers_thread(salut_sock *client, void *argument)
     struct service *service = argument;
     char text[16];
 
+    salut_recv_line(client, NULL); /* when both have come */
     snprintf(text, sizeof text, "%d", salut_stop(service->listener));
     salut_send_line(client, text);
 }
@@ -87,6 +88,8 @@ static void a_handler_may_stop_its_server(void **state)
         start_service(&service);
         for (int i = 0; i < 2; i++)
             clients[i] = plain_connection(service.port);
+        for (int i = 0; i < 2; i++)
+            says(clients[i], "stop\n");
         hears(clients[0], "0\n");
         hears(clients[1], "0\n");
         all_end(clients, 2);
