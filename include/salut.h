@@ -28,6 +28,9 @@
  *     ECANCELED  salut_cancel() was called on this fiber, or another fiber closed the socket.
  *
  * A stream that failed in the middle of a message is broken: see salut_send().
+ *
+ * fork() before a program's first word, or exec in the child: a child that goes on with its
+ * parent's sockets would share their events with it.
  */
 #ifndef SALUT_H
 #define SALUT_H
@@ -250,8 +253,8 @@ SALUT_PUBLIC int salut_flush(salut_sock *s);
 /* ---- Datagrams ----------------------------------------------------------------------------- */
 
 /* Sends one datagram. to: from salut_resolve(), salut_recvfrom() or salut_local().
- * Result: size, or -1 and EMSGSIZE (too long; nothing was sent), EISCONN (a connected Unix
- *   datagram socket), EOPNOTSUPP (a stream), EAFNOSUPPORT (an IPv6 address and an IPv4 socket,
+ * Result: size, or -1 and EMSGSIZE (too long; nothing was sent), EINVAL (no address),
+ *   EOPNOTSUPP (a stream), EAFNOSUPPORT (an IPv6 address and an IPv4 socket,
  *   or a Unix one), ENETUNREACH, EACCES (a broadcast), ECONNREFUSED and ENOENT (Unix:
  *   nobody is there). */
 SALUT_PUBLIC ssize_t salut_sendto(salut_sock *s, const void *data, size_t size,

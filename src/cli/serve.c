@@ -125,7 +125,7 @@ static void take_leave(struct client *client)
     free(client);
 }
 
-/* A server that ends closes nothing under its clients: whatever ends a conversation is news. */
+/* received: what the last receive gave, with its errno when it failed. */
 static int say_who_left(struct client *client, ssize_t received)
 {
     if (received == 0)

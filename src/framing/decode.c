@@ -173,8 +173,7 @@ static char *decode_piece(salut_decoder *d, const unsigned char *bytes, size_t s
         return NULL;
     d->offset += first_size + whole;
     d->held_size = (uint32_t)(size - whole);
-    if (d->held_size)
-        memcpy(d->held, bytes + whole, d->held_size);
+    memcpy(d->held, bytes + whole, size - whole);
     return text;
 }
 
@@ -185,10 +184,12 @@ char *salut_decoder_decode(salut_decoder *d, const void *bytes, ssize_t size)
 
     if (keep_failure(size))
         return NULL;
-    if (size == 0 && d->held_size)
+    if (size > 0)
+        text = decode_piece(d, bytes, (size_t)size);
+    else if (d->held_size)
         text = refuse_cut(d->offset);
     else
-        text = decode_piece(d, bytes, (size_t)size);
+        text = text_of("decode", NULL, 0, NULL, 0);
     if (!text) /* without memory the piece may come again */
         *d = errno == EILSEQ ? (salut_decoder){0} : before;
     return text;

@@ -143,8 +143,9 @@ static void find_place(struct socket *s, bool listening)
     int only_ipv6 = 1;
 
     s->state = listening ? SOCKET_LISTENING : SOCKET_NEW;
-    s->bound = true;
-    if (!e->calls->name(e, &s->endpoint, false, &address) && address_family(&address) == AF_INET6)
+    e->calls->name(e, &s->endpoint, false, &address);
+    s->bound = address_family(&address) == AF_UNIX || salut_addr_port(&address) != 0;
+    if (address_family(&address) == AF_INET6)
         e->calls->get_option(e, &s->endpoint, IPPROTO_IPV6, IPV6_V6ONLY, &only_ipv6);
     s->dual = !only_ipv6;
     if (listening || e->calls->name(e, &s->endpoint, true, &address))

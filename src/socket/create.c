@@ -42,9 +42,9 @@ static salut_sock *inherit(const char *address)
     long count = environment("LISTEN_PID") == getpid() ? environment("LISTEN_FDS") : 0;
 
     if (*end || index < 0)
-        error_say(EINVAL, "create_server %s: write systemd: or systemd:0 and so on", address);
+        error_say(EINVAL, "address %s: write systemd: or systemd:0 and so on", address);
     else if (index >= count)
-        error_say(ENOENT, "create_server %s: the service manager passed %ld sockets (LISTEN_FDS)",
+        error_say(ENOENT, "address %s: the service manager passed %ld sockets (LISTEN_FDS)",
                   address, count > 0 ? count : 0);
     else
         return salut_from_fd(FIRST_DESCRIPTOR + (int)index);
@@ -59,7 +59,7 @@ salut_sock *salut_create_server(const char *address)
 
     if (address && !strncmp(address, "systemd:", strlen("systemd:")))
         return inherit(address);
-    if (address_parse("create_server", address, &parts))
+    if (address_parse("address", address, &parts))
         return NULL;
     s = salut_socket(parts.kind);
     result = salut_bind(s, parts.path ? parts.path : parts.host, parts.port);
@@ -74,7 +74,7 @@ salut_sock *salut_create_connection(const char *address)
     salut_sock *s;
     const char *host;
 
-    if (address_parse("create_connection", address, &parts))
+    if (address_parse("address", address, &parts))
         return NULL;
     host = parts.host[0] ? parts.host : "localhost";
     s = salut_socket(parts.kind);

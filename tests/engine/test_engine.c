@@ -427,6 +427,49 @@ static void late_events_are_dropped_when_a_child_keeps_the_file_open(void **stat
     assert_late_events_are_dropped(keep_by_fork, let_go_of_fork);
 }
 
+/* The kernel has told of both; the engine may have kept what it heard of the second. */
+static void an_event_that_is_known_but_not_yet_heard_is_dropped_with_its_socket(void **state)
+{
+    struct endpoint a[2], b[2], c, d, *unheard;
+    char bytes[10];
+    struct counted r[2], fresh;
+    int number;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        open_pair(&a[i], &b[i]);
+        r[i] = receive_op(&a[i], bytes, sizeof bytes);
+        assert_false(start(&r[i]));
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(write(b[i].descriptor, "x", 1), 1);
+    engine->calls->poll(engine, NEVER);
+    assert_in_range(r[0].done + r[1].done, 1, 2);
+    unheard = r[0].done ? &a[1] : &a[0];
+    number = unheard->descriptor;
+    engine->calls->close(engine, unheard);
+    assert_int_equal(r[0].done + r[1].done, 2);
+    open_pair(&c, &d);
+    if (d.descriptor == number) {
+        struct endpoint swap;
+        engine->calls->move(engine, &c, &swap);
+        engine->calls->move(engine, &d, &c);
+        engine->calls->move(engine, &swap, &d);
+    }
+    assert_int_equal(c.descriptor, number);
+    fresh = receive_op(&c, bytes, sizeof bytes);
+    assert_false(start(&fresh));
+    see_everything();
+    assert_int_equal(fresh.done, 0);
+    assert_false(c.readable);
+    assert_int_equal(write(d.descriptor, "new", 3), 3);
+    wait_for(&fresh);
+    assert_int_equal(fresh.operation.result, 3);
+    close_both(&c, &d);
+    for (int i = 0; i < 2; i++)
+        close_both(&a[i], &b[i]);
+}
+
 /* As when a descriptor that was closed comes back over a Unix socket, at its old number. */
 static void an_open_file_that_returns_under_its_old_number_is_heard(void **state)
 {
@@ -743,6 +786,8 @@ int main(void)
                                         begin, end),
         cmocka_unit_test_setup_teardown(late_events_are_dropped_when_a_child_keeps_the_file_open,
                                         begin, end),
+        cmocka_unit_test_setup_teardown(
+            an_event_that_is_known_but_not_yet_heard_is_dropped_with_its_socket, begin, end),
         cmocka_unit_test_setup_teardown(an_open_file_that_returns_under_its_old_number_is_heard,
                                         begin, end),
         cmocka_unit_test_setup_teardown(an_end_right_behind_a_short_receive_is_seen, begin, end),
