@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <time.h>
 
 struct service {
     const char *address; /* NULL: a port of 127.0.0.1 that the system chooses */
@@ -217,6 +218,17 @@ static inline int count_threads(void)
     if (directory)
         closedir(directory);
     return count;
+}
+
+/* A thread that was joined may be listed for a moment yet: waits for so many, within reason. How
+ * many there are at the end. */
+static inline int threads_become(int expected)
+{
+    time_t patience = time(NULL) + 10;
+
+    while (count_threads() != expected && time(NULL) < patience)
+        sched_yield();
+    return count_threads();
 }
 
 /* The thread that waits for signals is there for good: before a test. */

@@ -309,6 +309,7 @@ static void also_when_descriptors_come_back_only_as_others_leave(void **state)
     struct rlimit limit;
 
     (void)state;
+    needs_a_true_limit_of_descriptors();
     start_fiber_service(&service);
     first = plain_connection(service.port);
     wait_for(salut_fd(service.listener), POLLIN);
@@ -336,6 +337,7 @@ static void a_server_that_waits_for_descriptors_stops_as_well(void **state)
     int client;
 
     (void)state;
+    needs_a_true_limit_of_descriptors();
     start_fiber_service(&service);
     client = plain_connection(service.port);
     limit = leave_descriptors(0);
