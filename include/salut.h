@@ -30,7 +30,8 @@
  * A stream that failed in the middle of a message is broken: see salut_send().
  *
  * fork() before a program's first word, or exec in the child: a child that goes on with its
- * parent's sockets would share their events with it.
+ * parent's sockets would share their events with it. Close a thread's sockets before it ends:
+ * nobody else can.
  */
 #ifndef SALUT_H
 #define SALUT_H
@@ -239,7 +240,8 @@ SALUT_PUBLIC ssize_t salut_send_message(salut_sock *s, const void *data, size_t 
 SALUT_PUBLIC int salut_set_limit(salut_sock *s, size_t bytes);
 
 /* Lets sends gather: each is put in a buffer of so many bytes (at most 16 MiB; 0: no gathering,
- * the default) and the buffer is sent as one when it is full, when the fiber waits for anything,
+ * the default) and the buffer is sent as one when it is full, when the thread next looks at the network (at the
+ * latest when all its fibers wait),
  * at salut_flush(), salut_shutdown() or salut_close(). For many small messages this is a hundred
  * times as fast. A failure that comes after the send that it is about is told by the next send,
  * by flush or by close. A program that ends without close loses what is gathered.
@@ -315,8 +317,9 @@ typedef struct salut_fiber salut_fiber;
  * It has 64 KiB of stack: keep large buffers in malloc's memory. When main() returns, the
  * program ends with its fibers: join those that matter.
  * A fiber that always finds its data ready still lets the others run: after at most 64 calls
- * that didn't have to wait, it yields by itself; and the network is looked at after at most 64
- * switches. A fiber that only computes holds its thread: salut_yield() now and then.
+ * that reached the system and didn't have to wait, it yields by itself; and the network is looked
+ * at after at most 64 switches. A fiber that only computes, or goes through what it has received
+ * already, holds its thread: salut_yield() now and then.
  * Result: the fiber, or NULL and ENOMEM (no memory, or no more maps for stacks), EAGAIN (4
  *   million fibers on this thread). */
 SALUT_PUBLIC salut_fiber *salut_go(void (*function)(void *argument), void *argument);

@@ -56,14 +56,16 @@ struct operation {
     size_t size;
     const void *head; /* SEND: what goes before `from`; may be NULL */
     size_t head_size;
-    size_t moved;               /* SEND: bytes that were taken, on failure too */
-    salut_addr *address;        /* in for SEND_TO and CONNECT, out for the others; may be NULL */
+    size_t moved; /* SEND: bytes that were taken, on failure too */
+    salut_addr
+        *address; /* in for SEND_TO and CONNECT, out for the others; may be NULL, but for ACCEPT */
     const char *host;           /* RESOLVE: the name */
     struct address_list *found; /* RESOLVE: filled */
     void *lookup;               /* RESOLVE: the resolver's */
     int64_t result;             /* as said at each kind, or -errno */
-    void (*done)(struct operation *operation); /* called once, from poll or close */
-    void *owner;                               /* for done() */
+    /* Called once, from poll or close; it must not close an endpoint. */
+    void (*done)(struct operation *operation);
+    void *owner; /* for done() */
 };
 
 /* Something that another thread asks an engine's thread to do. */
