@@ -30,8 +30,7 @@ static void run_room(void *room)
         if (speaker == count)
             guests[count++] = word.from;
         for (size_t i = 0; i < count; i++)
-            if (i != speaker)
-                salut_channel_try_send(guests[i], word.text);
+            salut_channel_try_send(guests[i], word.text);
         if (word.last) {
             guests[speaker] = guests[--count];
             salut_channel_close(word.from);
@@ -62,8 +61,8 @@ static void listen_to(void *argument)
     salut_channel_send(guest.room, &word);
 }
 
-/* and this one, the server's, tells it what the others say, until the room closes its channel. A
- * canceled one goes at once; the room still has its channel, so that it isn't freed. */
+/* and this one, the server's, tells it what is said, until the room closes its channel. A canceled
+ * one goes at once; the room still has its channel, so that it isn't freed. */
 static void tell(salut_sock *client, void *room)
 {
     struct guest guest = {client, room, salut_channel_create(WORDS_MAX, TEXT_BYTES)};

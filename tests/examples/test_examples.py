@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
-from programs import (BUILD, COMPILER, PATIENCE_SECONDS, SLOW, SOURCE, WARNINGS, Running, have_port,
+from programs import (BUILD, COMPILER, PATIENCE_SECONDS, SOURCE, WARNINGS, Running, have_port,
                       ours, run)
 
 EXAMPLES = BUILD / "examples"
@@ -139,42 +139,43 @@ class Chat(unittest.TestCase):
         self.assertIsNotNone(found, server.stderr())
         return server, int(found[1])
 
-    def test_everybody_hears_what_the_others_say(self):
+    def all_hear(self, guests, line):
+        for guest in guests:
+            self.assertEqual(guest.hears(), f"{line}\n")
+
+    def newcomer(self, port, others, **more):
+        guest = Guest(port, self, **more)
+        self.all_hear([*others, guest], f"{guest.name}: (has come)")
+        return guest
+
+    def test_everybody_hears_what_anybody_says(self):
         server, port = self.start()
-        anna = Guest(port, self)
-        anna.says("is anybody here?")
-        ben = Guest(port, self)
-        self.assertEqual(anna.hears(), f"{ben.name}: (has come)\n")
-        cleo = Guest(port, self)
-        self.assertEqual(anna.hears(), f"{cleo.name}: (has come)\n")
-        self.assertEqual(ben.hears(), f"{cleo.name}: (has come)\n")
+        anna = self.newcomer(port, [])
+        ben = self.newcomer(port, [anna])
+        cleo = self.newcomer(port, [anna, ben])
         anna.says("Ça va ?")
-        for other in (ben, cleo):
-            self.assertEqual(other.hears(), f"{anna.name}: Ça va ?\n")
+        self.all_hear([anna, ben, cleo], f"{anna.name}: Ça va ?")
         ben.says("oui")
+        self.all_hear([anna, ben, cleo], f"{ben.name}: oui")
         ben.socket.shutdown(socket.SHUT_WR)
-        for other in (anna, cleo):
-            self.assertEqual(other.hears(), f"{ben.name}: oui\n")
-            self.assertEqual(other.hears(), f"{ben.name}: (has left)\n")
+        self.all_hear([anna, ben, cleo], f"{ben.name}: (has left)")
+        self.assertEqual(ben.hears(), "")
         server.stop()
         self.assertEqual((server.status(), server.stderr()), (0, ""))
 
     def test_who_never_reads_delays_nobody_and_misses_some(self):
         server, port = self.start()
-        anna = Guest(port, self)
-        deaf = Guest(port, self, room_bytes=4096)
-        self.assertEqual(anna.hears(), f"{deaf.name}: (has come)\n")
-        ben = Guest(port, self)
-        self.assertEqual(anna.hears(), f"{ben.name}: (has come)\n")
-        rounds = 2000 if SLOW else 20000
+        anna = self.newcomer(port, [])
+        deaf = self.newcomer(port, [anna], room_bytes=4096)
+        ben = self.newcomer(port, [anna, deaf])
+        rounds = 20000
         for number in range(rounds):
-            text = f"{number:0200}"
-            anna.says(text)
-            self.assertEqual(ben.hears(), f"{anna.name}: {text}\n")
+            anna.says(f"{number:0200}")
+            self.all_hear([anna, ben], f"{anna.name}: {number:0200}")
         deaf.socket.shutdown(socket.SHUT_WR)
-        self.assertEqual(anna.hears(), f"{deaf.name}: (has left)\n")
+        self.all_hear([anna, ben], f"{deaf.name}: (has left)")
         heard = deaf.lines.readlines()
-        self.assertIn(f"{anna.name}: {0:0200}\n", heard)
+        self.assertEqual(heard[0], f"{anna.name}: {0:0200}\n")
         self.assertLess(len(heard), rounds)
         server.stop()
         self.assertEqual((server.status(), server.stderr()), (0, ""))

@@ -19,10 +19,12 @@ class Service:
     """A process that was passed these listeners, as systemd does: descriptors from 3 on, and two
     variables that say so."""
 
-    def __init__(self, program, listeners, *arguments):
+    def __init__(self, test, listeners, *arguments):
         self.child = os.fork()
+        self.status = None
         if self.child == 0:
-            self.become(ours(program, *arguments), [s.fileno() for s in listeners])
+            self.become(ours(test.program, *arguments), [s.fileno() for s in listeners])
+        test.addCleanup(self.end)
 
     @staticmethod
     def become(command, descriptors):
@@ -43,7 +45,13 @@ class Service:
         return self.wait()
 
     def wait(self):
-        return os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
+        self.status = os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
+        return self.status
+
+    def end(self):
+        if self.status is None:
+            os.kill(self.child, signal.SIGKILL)
+            self.wait()
 
 
 def listener():
@@ -69,7 +77,7 @@ class InheritedListeners(unittest.TestCase):
 
     def test_are_served(self):
         with listener() as s:
-            service = Service(self.program, [s])
+            service = Service(self, [s])
             for _ in range(5):
                 with self.connect(s) as client:
                     self.asks(client, service)
@@ -77,7 +85,7 @@ class InheritedListeners(unittest.TestCase):
 
     def test_may_be_several(self):
         with listener() as one, listener() as two, listener() as three:
-            service = Service(self.program, [one, two, three], 1)
+            service = Service(self, [one, two, three], 1)
             with self.connect(two) as client:
                 self.asks(client, service)
             self.assertEqual(service.stop(), 0)
@@ -87,7 +95,7 @@ class InheritedListeners(unittest.TestCase):
         with socket.socket(socket.AF_UNIX) as s:
             s.bind(str(path))
             s.listen()
-            service = Service(self.program, [s])
+            service = Service(self, [s])
             with self.connect(s) as client:
                 self.asks(client, service)
             self.assertEqual(service.stop(), 0)
@@ -96,7 +104,7 @@ class InheritedListeners(unittest.TestCase):
     def test_clients_who_came_before_the_service_are_served(self):
         with listener() as s:
             clients = [self.connect(s) for _ in range(10)]
-            service = Service(self.program, [s])
+            service = Service(self, [s])
             for client in clients:
                 self.asks(client, service)
                 client.close()
@@ -104,12 +112,12 @@ class InheritedListeners(unittest.TestCase):
 
     def test_a_restart_loses_nobody(self):
         with listener() as s:
-            first = Service(self.program, [s])
+            first = Service(self, [s])
             with self.connect(s) as client:
                 self.asks(client, first)
             self.assertEqual(first.stop(), 0)
             waiting = self.connect(s)
-            second = Service(self.program, [s])
+            second = Service(self, [s])
             self.asks(waiting, second)
             waiting.close()
             self.assertEqual(second.stop(), 0)
