@@ -15,6 +15,7 @@
 
 static _Thread_local struct error thread_error; /* before a thread has fibers */
 _Thread_local struct error *error_current;
+_Thread_local void (*error_exit)(int status);
 
 static struct error *the_error(void)
 {
@@ -205,6 +206,8 @@ void salut_check(void)
 {
     if (!the_error()->failed)
         return;
+    if (error_exit)
+        error_exit(EXIT_FAILURE);
     fflush(stdout);
     fprintf(stderr, "%s: %s\n", program_invocation_short_name, salut_error());
     exit(EXIT_FAILURE);

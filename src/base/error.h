@@ -16,6 +16,9 @@ struct error {
  * sets it at each switch. */
 extern _Thread_local struct error *error_current;
 
+/* Ends a simulated program for salut_check(), which then says nothing; NULL in a real one. */
+extern _Thread_local void (*error_exit)(int status);
+
 /* e takes over what the thread's own failure holds, and its place. */
 void error_adopt(struct error *e);
 

@@ -74,8 +74,16 @@ struct letter {
     void (*open)(struct letter *letter); /* called on the engine's thread */
 };
 
+/* Which file a path leads to. */
+struct file_identity {
+    uint64_t device, inode;
+    bool is_socket;
+};
+
 struct engine {
     const struct engine_calls *calls;
+    /* Its world has this one thread: no other may help, and no signal comes from outside. */
+    bool alone;
 };
 
 /* Each returns 0 or -errno where not said otherwise. */
@@ -86,11 +94,16 @@ struct engine_calls {
     int (*open_pair)(struct engine *e, struct endpoint *a, struct endpoint *b);
     /* An endpoint around a descriptor that is open already. */
     int (*adopt)(struct engine *e, struct endpoint *ep, int descriptor, bool stream);
+    /* Makes a descriptor from elsewhere fit to be adopted: non-blocking and close-on-exec. */
+    int (*claim)(struct engine *e, int descriptor);
     /* Closes a descriptor that no endpoint has. */
     void (*drop)(struct engine *e, int descriptor);
     /* The open endpoint `from`, with nothing pending, goes on as `to`. */
     void (*move)(struct engine *e, struct endpoint *from, struct endpoint *to);
     int (*bind)(struct engine *e, struct endpoint *ep, const salut_addr *address);
+    /* What a bind to a Unix path leaves in the file system: looked at, not followed; removed. */
+    int (*identify)(struct engine *e, const char *path, struct file_identity *file);
+    void (*unlink)(struct engine *e, const char *path);
     int (*listen)(struct engine *e, struct endpoint *ep, int backlog);
     int (*shutdown)(struct engine *e, struct endpoint *ep, int how);
     int (*set_option)(struct engine *e, struct endpoint *ep, int level, int name, int value);

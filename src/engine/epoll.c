@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -154,6 +155,17 @@ static void epoll_close(struct engine *engine, struct endpoint *ep)
         complete(&ep->sending, -ECANCELED);
 }
 
+static int epoll_claim(struct engine *e, int descriptor)
+{
+    int flags = fcntl(descriptor, F_GETFL);
+
+    (void)e;
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) ||
+        fcntl(descriptor, F_SETFD, FD_CLOEXEC))
+        return -errno;
+    return 0;
+}
+
 static void epoll_drop(struct engine *e, int descriptor)
 {
     (void)e;
@@ -172,6 +184,24 @@ static int epoll_bind(struct engine *e, struct endpoint *ep, const salut_addr *a
 {
     (void)e;
     return bind(ep->descriptor, &address->raw.any, address->raw_size) ? -errno : 0;
+}
+
+static int epoll_identify(struct engine *e, const char *path, struct file_identity *file)
+{
+    struct stat found;
+
+    (void)e;
+    if (lstat(path, &found))
+        return -errno;
+    *file = (struct file_identity){
+        .device = found.st_dev, .inode = found.st_ino, .is_socket = S_ISSOCK(found.st_mode)};
+    return 0;
+}
+
+static void epoll_unlink(struct engine *e, const char *path)
+{
+    (void)e;
+    unlink(path);
 }
 
 static int epoll_listen(struct engine *e, struct endpoint *ep, int backlog)
@@ -670,9 +700,12 @@ static const struct engine_calls epoll_calls = {
     .open = epoll_open,
     .open_pair = epoll_open_pair,
     .adopt = epoll_adopt,
+    .claim = epoll_claim,
     .drop = epoll_drop,
     .move = epoll_move,
     .bind = epoll_bind,
+    .identify = epoll_identify,
+    .unlink = epoll_unlink,
     .listen = epoll_listen,
     .shutdown = epoll_shutdown,
     .set_option = epoll_set_option,

@@ -168,7 +168,7 @@ static int wait_in(salut_channel *c, struct waiters *q)
     enlist(w);
     enqueue(w);
     pthread_mutex_unlock(&c->lock);
-    reason = fiber_park(NEVER);
+    reason = fiber_park(NEVER, q == &c->receivers ? "an item of a channel" : "room in a channel");
     pthread_mutex_lock(&c->lock);
     if (arrived)
         return 0;

@@ -53,7 +53,7 @@ int salut_join(salut_fiber *fiber)
         return failed ? -1 : 0;
     if (f == fiber_current())
         return error_say(EDEADLK, "join: a fiber can't wait for its own end");
-    reason = fiber_park_in(&f->joiners, NEVER);
+    reason = fiber_park_in(&f->joiners, NEVER, "the end of another fiber");
     return reason ? error_set(reason, "join") : 0;
 }
 
@@ -81,7 +81,7 @@ int salut_sleep(double seconds)
         return error_set(errno, "sleep");
     deadline = deadline_after(fiber_now(), nanoseconds(seconds));
     do
-        reason = fiber_park(deadline);
+        reason = fiber_park(deadline, "the end of its sleep");
     while (!reason);
     return reason == ETIMEDOUT ? 0 : error_set(reason, "sleep");
 }

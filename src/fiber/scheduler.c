@@ -42,13 +42,8 @@ static void free_fibers(struct scheduler *s)
     handle_table_free(&s->fibers);
 }
 
-static void scheduler_free(void *value)
+static void scheduler_free(struct scheduler *s)
 {
-    struct scheduler *s = value;
-
-    channel_forget_fibers(s);
-    if (s->current != &s->main)
-        return; /* the thread ends while standing on a fiber's stack: it can't be unmapped */
     overflow_unwatch(s);
     s->engine->calls->destroy(s->engine); /* its last letters may be for fibers: they come next */
     free_fibers(s);
@@ -56,35 +51,54 @@ static void scheduler_free(void *value)
     heap_free(&s->timers);
     handle_table_free(&s->sockets);
     error_free(&s->main.error);
+    free(s);
+}
+
+static void end_thread(void *scheduler)
+{
+    struct scheduler *s = scheduler;
+
+    channel_forget_fibers(s);
+    if (s->current != &s->main)
+        return; /* the thread ends while standing on a fiber's stack: it can't be unmapped */
+    scheduler_free(s);
     error_current = NULL;
     scheduler_of_thread = NULL;
-    free(s);
 }
 
 static void make_thread_end(void)
 {
-    pthread_key_create(&thread_end, scheduler_free);
+    pthread_key_create(&thread_end, end_thread);
 }
 
-struct scheduler *scheduler_create(void)
+static struct scheduler *scheduler_make(struct engine *e)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct scheduler *s = calloc(1, sizeof *s);
 
     if (!s)
         return NULL;
-    s->engine = engine_epoll_create();
-    if (!s->engine) {
-        free(s);
-        return NULL;
-    }
+    s->engine = e;
     s->fibers.thread = handle_thread_number();
     s->sockets.thread = s->fibers.thread;
     s->calls_left = FIBER_CALLS_MAX;
     s->switches_left = FIBER_SWITCHES_MAX;
     stack_pool_begin(&s->stacks, 0);
-    sanitizer_begin_main(&s->main.sanitizer);
     s->current = &s->main;
+    return s;
+}
+
+struct scheduler *scheduler_create(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct engine *e = engine_epoll_create();
+    struct scheduler *s = e ? scheduler_make(e) : NULL;
+
+    if (!s) {
+        if (e)
+            e->calls->destroy(e);
+        return NULL;
+    }
+    sanitizer_begin_main(&s->main.sanitizer);
     pthread_once(&once, make_thread_end);
     pthread_setspecific(thread_end, s);
     scheduler_of_thread = s;
@@ -225,7 +239,7 @@ static void run_next(struct scheduler *s)
 
 /* ---- Waiting and waking -------------------------------------------------------------------- */
 
-int fiber_park(int64_t deadline)
+int fiber_park(int64_t deadline, const char *what)
 {
     struct scheduler *s = scheduler_of_thread;
     struct fiber *f = s->current;
@@ -241,20 +255,21 @@ int fiber_park(int64_t deadline)
         if (!heap_add(&s->timers, &f->timer))
             return ENOMEM;
     }
+    f->waits_for = what;
     f->parked = true;
     run_next(s);
     heap_remove(&s->timers, &f->timer);
     return f->reason;
 }
 
-int fiber_park_in(struct fiber_queue *queue, int64_t deadline)
+int fiber_park_in(struct fiber_queue *queue, int64_t deadline, const char *what)
 {
     struct fiber *f = fiber_current();
     int reason;
 
     queue_add(queue, f);
     f->queue = queue;
-    reason = fiber_park(deadline);
+    reason = fiber_park(deadline, what);
     if (f->queue) { /* it didn't come to waiting */
         queue_remove(queue, f);
         f->queue = NULL;
@@ -352,15 +367,74 @@ int64_t fiber_perform(struct operation *o, int64_t deadline)
         fiber_count_call();
         return o->result;
     }
+    s->current->operation = o;
     do
-        failure = fiber_park(deadline);
+        failure = fiber_park(deadline, NULL);
     while (!failure && o->owner);
+    s->current->operation = NULL;
     if (!o->owner) /* done, though the fiber may have been woken for another reason first */
         return o->result;
     s->engine->calls->cancel(s->engine, o);
     if (failure == EAGAIN)
         fiber_count_call();
     return -failure;
+}
+
+/* ---- Several worlds on one thread ---------------------------------------------------------- */
+
+static void begin_world(void *argument)
+{
+    struct scheduler *s = argument;
+
+    arrive(s, s->left);
+    errno = 0;
+    s->main.function(s->main.argument);
+    assert(0 && "a world's first function returns");
+}
+
+struct scheduler *scheduler_create_apart(struct engine *e, struct stack *stack,
+                                         void (*function)(void *), void *argument)
+{
+    struct scheduler *s = scheduler_make(e);
+    char *top = (char *)((uintptr_t)stack & ~(uintptr_t)(CACHE_LINE_BYTES - 1));
+
+    if (!s)
+        return NULL;
+    s->main.stack = stack;
+    s->main.function = function;
+    s->main.argument = argument;
+    sanitizer_begin(&s->main.sanitizer, stack->low, (size_t)(top - stack->low));
+    context_make(&s->main.context, stack->low, top, begin_world, s);
+    return s;
+}
+
+void scheduler_enter(struct scheduler *to, bool for_good)
+{
+    struct scheduler *from = scheduler_of_thread;
+    struct fiber *f = from->current;
+    int saved_errno = errno;
+
+    to->left = f;
+    scheduler_of_thread = to;
+    error_current = &to->current->error;
+    sanitizer_before_switch(&f->sanitizer, &to->current->sanitizer, for_good);
+    context_switch(&f->context, &to->current->context);
+    arrive(from, from->left);
+    errno = saved_errno;
+}
+
+void scheduler_destroy_apart(struct scheduler *s)
+{
+    struct scheduler *here = scheduler_of_thread;
+    struct error *error_here = error_current;
+
+    scheduler_of_thread = s; /* what its engine completes at its end is for its own fibers */
+    error_current = &s->main.error;
+    channel_forget_fibers(s);
+    sanitizer_end(&s->main.sanitizer);
+    scheduler_free(s);
+    scheduler_of_thread = here;
+    error_current = error_here;
 }
 
 /* ---- A fiber's life ------------------------------------------------------------------------ */
@@ -409,6 +483,7 @@ struct fiber *fiber_start(struct stack_pool *stacks, void (*function)(void *), v
         stack_give_back(stack);
         return NULL;
     }
+    f->number = ++s->started;
     overflow_watch(s);
     sanitizer_begin(&f->sanitizer, stack->low, (size_t)((char *)f - stack->low));
     context_make(&f->context, stack->low, f, fiber_begin, f);

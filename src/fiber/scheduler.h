@@ -21,7 +21,8 @@ struct fiber_queue {
     struct fiber *last;
 };
 
-/* A thread's own fiber has no stack of ours; every other one lies at the top of its stack. */
+/* A thread's own fiber has no stack of ours; every other one lies at the top of its stack (but for
+ * a scheduler's first fiber, which lies in the scheduler). */
 struct fiber {
     struct context context;
     struct fiber *next;        /* in the one queue it is in */
@@ -31,6 +32,10 @@ struct fiber {
     bool interrupted; /* the next wait fails */
     bool cancelled;   /* for good: each further wait fails */
     int reason;       /* why it was woken: 0, ETIMEDOUT, ECANCELED */
+    uint32_t number;  /* of the fibers of its thread, in the order they were started; main is 0 */
+    /* What it waits for: an operation, or else something in words. */
+    const struct operation *operation;
+    const char *waits_for;
     struct error error;
     void (*function)(void *argument);
     void *argument;
@@ -56,6 +61,7 @@ struct scheduler {
     void *gathered;         /* that floor's */
     struct waiter *waiters; /* fibers that wait at channels; channel.c's */
     struct fiber *ended;    /* its stack goes back once nobody stands on it */
+    uint32_t started;       /* fibers so far */
     bool overflow_watched;
     void *signal_stack; /* NULL: the program's own, or none */
     struct fiber main;
@@ -71,6 +77,19 @@ static inline struct scheduler *scheduler_get(void)
 {
     return scheduler_of_thread ? scheduler_of_thread : scheduler_create();
 }
+
+/* Schedulers beside the thread's own, each with the world that its engine is: they take turns,
+ * one entering another. A new one will run function(argument) on this stack when it is first
+ * entered; the function must not return. NULL and errno ENOMEM. */
+struct scheduler *scheduler_create_apart(struct engine *e, struct stack *stack,
+                                         void (*function)(void *), void *argument);
+
+/* Leaves the thread's present scheduler, until it is entered again, and goes on with another. */
+void scheduler_enter(struct scheduler *to, bool for_good);
+
+/* Frees one that nobody stands in, with its engine and its fibers, whatever they were about. Its
+ * first stack is its creator's. */
+void scheduler_destroy_apart(struct scheduler *s);
 
 /* The functions below are for a thread whose scheduler_get() has succeeded. */
 
@@ -96,11 +115,12 @@ static inline bool fiber_is_late(int64_t deadline)
 struct fiber *fiber_start(struct stack_pool *stacks, void (*function)(void *), void *argument);
 
 /* Waits to be woken. 0, or ETIMEDOUT, ECANCELED, EAGAIN (the deadline is AT_ONCE), ENOMEM.
- * A fiber may also be woken for nothing that it waited for: the caller looks again. */
-int fiber_park(int64_t deadline);
+ * A fiber may also be woken for nothing that it waited for: the caller looks again.
+ * what: for people who ask why nothing moves, "its turn to send". */
+int fiber_park(int64_t deadline, const char *what);
 
 /* The same, in a queue, that fiber_wake_first() wakes from. */
-int fiber_park_in(struct fiber_queue *queue, int64_t deadline);
+int fiber_park_in(struct fiber_queue *queue, int64_t deadline, const char *what);
 
 /* Makes a parked fiber ready; nothing happens to another one. */
 void fiber_wake(struct fiber *f);

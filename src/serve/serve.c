@@ -314,11 +314,18 @@ static struct server *create(const salut_serve_options *o, unsigned workers)
 
 static void destroy(struct server *server)
 {
-    if (!atomic_load(&server->workers[0].load))
-        stack_pool_end(&server->workers[0].stacks);
+    stack_pool_end(&server->workers[0].stacks);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
     free(server);
+}
+
+void serve_forget(const struct engine *e)
+{
+    struct server *server;
+
+    while ((server = stop_take(e)))
+        destroy(server);
 }
 
 static int say_how_many(unsigned cut)
@@ -400,6 +407,8 @@ static int serve_entered(struct socket *listener,
     failure = e->calls->expect_letters(e);
     if (failure)
         return error_set(-failure, "serve");
+    if (e->alone)
+        workers = 1;
     server = create(options, workers);
     if (!server)
         return error_set(ENOMEM, "serve");

@@ -98,4 +98,15 @@ int stop_enlist(struct server *server);
 /* Afterwards no letter is sent. How many were, one or two of which may still be on their way. */
 unsigned stop_delist(struct server *server);
 
+/* What a signal does, to the servers of one engine that is alone: no real one reaches them. */
+void stop_all_of(const struct engine *e);
+
+/* A server of this engine is taken off the list; NULL when there is none. */
+struct server *stop_take(const struct engine *e);
+
+/* ---- serve.c ------------------------------------------------------------------------------- */
+
+/* The engine's world goes under with all its fibers: its servers are freed. */
+void serve_forget(const struct engine *e);
+
 #endif

@@ -36,18 +36,29 @@ static void request(struct server *server)
     server->requests++;
 }
 
+/* Of an engine that is alone, or (NULL) of those whose world the process's signals reach. */
+static void request_all(const struct engine *alone)
+{
+    pthread_mutex_lock(&lock);
+    for (struct server *s = servers; s; s = s->next) {
+        if (s->takes_signals && (alone ? s->engine == alone : !s->engine->alone))
+            request(s);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void stop_all_of(const struct engine *e)
+{
+    request_all(e);
+}
+
 static void *signal_thread(void *unused)
 {
     (void)unused;
     for (;;) {
         while (sem_wait(&signals))
             continue;
-        pthread_mutex_lock(&lock);
-        for (struct server *s = servers; s; s = s->next) {
-            if (s->takes_signals)
-                request(s);
-        }
-        pthread_mutex_unlock(&lock);
+        request_all(NULL);
     }
     return NULL;
 }
@@ -74,12 +85,15 @@ static int start_signal_thread(void)
     return 0;
 }
 
-static int take_signals(void)
+static int take_signals(const struct server *server)
 {
     /* Not on the stack of the fiber that runs, if the thread has one for signals. */
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
-    int failure = start_signal_thread();
+    int failure;
 
+    if (server->engine->alone)
+        return 0;
+    failure = start_signal_thread();
     if (failure || signal_takers++)
         return failure;
     sigaction(SIGINT, &action, &before_int);
@@ -93,7 +107,7 @@ int stop_enlist(struct server *server)
 
     pthread_mutex_lock(&lock);
     if (server->takes_signals)
-        failure = take_signals();
+        failure = take_signals(server);
     if (!failure) {
         server->next = servers;
         servers = server;
@@ -111,13 +125,28 @@ unsigned stop_delist(struct server *server)
     while (*at != server)
         at = &(*at)->next;
     *at = server->next;
-    if (server->takes_signals && --signal_takers == 0) {
+    if (server->takes_signals && !server->engine->alone && --signal_takers == 0) {
         sigaction(SIGINT, &before_int, NULL);
         sigaction(SIGTERM, &before_term, NULL);
     }
     letters = server->requests;
     pthread_mutex_unlock(&lock);
     return letters;
+}
+
+struct server *stop_take(const struct engine *e)
+{
+    struct server **at = &servers;
+    struct server *found;
+
+    pthread_mutex_lock(&lock);
+    while (*at && (*at)->engine != e)
+        at = &(*at)->next;
+    found = *at;
+    if (found)
+        *at = found->next;
+    pthread_mutex_unlock(&lock);
+    return found;
 }
 
 int salut_stop(salut_sock *listener)

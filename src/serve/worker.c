@@ -77,7 +77,7 @@ void worker_wait(struct worker *w, int64_t until)
 {
     struct fiber *me = fiber_current();
 
-    fiber_park_in(&w->waits, until);
+    fiber_park_in(&w->waits, until, "its clients");
     if (!me->cancelled)
         return;
     me->cancelled = false;

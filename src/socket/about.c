@@ -7,7 +7,6 @@
 #include <salut.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 
@@ -162,17 +161,16 @@ static int adopt(struct socket *s, int fd)
     struct endpoint probe = {.descriptor = fd};
     int listening = 0;
     int kind = kind_of(e, &probe, &listening);
-    int failure, flags;
+    int failure;
 
     if (kind < 0)
         return error_set(-kind, "from_fd %d", fd);
     if (kind == 0)
         return error_say(EPROTONOSUPPORT, "from_fd %d: a kind of socket that salut doesn't know",
                          fd);
-    flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
-        return error_set(errno, "from_fd %d", fd);
-    failure = e->calls->adopt(e, &s->endpoint, fd, kind == SALUT_TCP);
+    failure = e->calls->claim(e, fd);
+    if (!failure)
+        failure = e->calls->adopt(e, &s->endpoint, fd, kind == SALUT_TCP);
     if (failure)
         return error_set(-failure, "from_fd %d", fd);
     s->kind = (uint8_t)kind;

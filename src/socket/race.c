@@ -120,7 +120,7 @@ static int run(struct race *r, int64_t deadline)
         }
         if (more && deadline != AT_ONCE && r->next_at < deadline)
             until = r->next_at;
-        reason = fiber_park(until);
+        reason = fiber_park(until, "one of several addresses to connect");
         if (reason && (reason != ETIMEDOUT || until == deadline))
             return reason;
     }

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* As Go's: short enough to notice a free descriptor soon, long enough not to spin. */
 static const int64_t ACCEPT_PAUSE_MIN = 5 * (NANOSECONDS / 1000);
@@ -86,10 +85,10 @@ static int path_in_use(struct socket *s, const char *path, salut_addr *address)
 {
     struct endpoint probe;
     struct engine *e = scheduler_of_thread->engine;
-    struct stat file;
+    struct file_identity file;
     bool stale = false;
 
-    if (!lstat(path, &file) && !S_ISSOCK(file.st_mode))
+    if (!e->calls->identify(e, path, &file) && !file.is_socket)
         return error_say(EADDRINUSE, "bind to %s: there is a file with that name already", path);
     if (!e->calls->open(e, &probe, AF_UNIX, socket_is_stream(s) ? SOCK_STREAM : SOCK_DGRAM)) {
         stale = descriptor_connect(&probe, address, AT_ONCE) == -ECONNREFUSED;
@@ -105,13 +104,11 @@ static int path_in_use(struct socket *s, const char *path, salut_addr *address)
 
 static int remember_path(struct socket *s, const char *path)
 {
-    struct stat file;
+    struct engine *e = scheduler_of_thread->engine;
 
-    if (path[0] == '@' || lstat(path, &file))
+    if (path[0] == '@' || e->calls->identify(e, path, &s->path_file))
         return 0;
     s->path = strdup(path);
-    s->path_device = file.st_dev;
-    s->path_inode = file.st_ino;
     return s->path ? 0 : -ENOMEM;
 }
 
@@ -294,7 +291,7 @@ int64_t server_accept(struct socket *s, salut_addr *peer, int64_t deadline)
         if (until >= deadline)
             return descriptor; /* says what is missing, better than ETIMEDOUT would */
         socket_begin_step(s);
-        reason = fiber_park(until);
+        reason = fiber_park(until, "a descriptor for a client");
         socket_end_step(s);
         if (reason != ETIMEDOUT)
             return -reason;

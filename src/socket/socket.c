@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct socket *socket_create(int kind)
 {
@@ -75,11 +73,12 @@ int socket_open(struct socket *s, int family)
 /* Only the file that this socket made: another program may have put its own there since. */
 static void unlink_path(struct socket *s)
 {
-    struct stat now;
+    struct engine *e = scheduler_of_thread->engine;
+    struct file_identity now;
 
-    if (s->path && !lstat(s->path, &now) && now.st_dev == s->path_device &&
-        now.st_ino == s->path_inode)
-        unlink(s->path);
+    if (s->path && !e->calls->identify(e, s->path, &now) && now.device == s->path_file.device &&
+        now.inode == s->path_file.inode)
+        e->calls->unlink(e, s->path);
     free(s->path);
     s->path = NULL;
 }
@@ -148,7 +147,7 @@ int socket_take_turn(struct socket *s, int64_t deadline)
         s->sending = true;
         return 0;
     }
-    reason = fiber_park_in(&s->senders, deadline);
+    reason = fiber_park_in(&s->senders, deadline, "its turn to send");
     if (reason)
         fiber_count_call(); /* it may not have waited at all */
     return reason || !s->closed ? reason : ECANCELED;

@@ -42,13 +42,12 @@ struct socket {
     struct output *output; /* sends that gather; NULL: they don't */
     struct fiber_queue senders; /* waiting for their turn */
     void *handle;
-    size_t limit;          /* bytes in a line or a message; 0: the default */
-    void *worker;          /* floor 7's, of a client that is served; NULL */
-    struct fiber *stepper; /* in bind, connect or a pause of accept; NULL */
-    char *path;            /* bound here, to be unlinked; NULL if none */
-    uint64_t path_device;  /* of the file made there, so that no other's is unlinked */
-    uint64_t path_inode;
-    int failure; /* errno of the step that failed, 0 when none did */
+    size_t limit;                   /* bytes in a line or a message; 0: the default */
+    void *worker;                   /* floor 7's, of a client that is served; NULL */
+    struct fiber *stepper;          /* in bind, connect or a pause of accept; NULL */
+    char *path;                     /* bound here, to be unlinked; NULL if none */
+    struct file_identity path_file; /* made there, so that no other's is unlinked */
+    int failure;                    /* errno of the step that failed, 0 when none did */
     union {
         struct sockaddr any;
         struct sockaddr_in ipv4;

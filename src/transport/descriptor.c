@@ -62,7 +62,7 @@ int64_t descriptor_receive_from(struct endpoint *ep, void *into, size_t size, sa
 static bool pause_for_unix(int64_t *pause, int64_t deadline, int64_t *result)
 {
     int64_t until = deadline == AT_ONCE ? AT_ONCE : deadline_after(fiber_now(), *pause);
-    int reason = fiber_park(until < deadline ? until : deadline);
+    int reason = fiber_park(until < deadline ? until : deadline, "room at a Unix socket");
 
     if (reason != ETIMEDOUT || fiber_now() >= deadline) {
         *result = -reason;

@@ -179,7 +179,7 @@ static void sleep_in_the_crowd(void *argument)
     struct crowd *c = argument;
 
     c->due = fiber_now() + NANOSECONDS / 50;
-    fiber_park(c->due);
+    fiber_park(c->due, "its time");
 }
 
 /* All of them are told by one look at the network, before the sleeper's time has come. */
