@@ -25,10 +25,10 @@
  * and its like don't: use salut_sim_now().
  *
  * What a host has: a name, an IPv4 and an IPv6 address (10.0.0.1 and fd00::1 for the first, and so
- * on), its own localhost, its own Unix paths, descriptors, limits and clock. All hosts know each
- * other's names. Its program is one thread: salut_serve() has one worker there. Global variables
- * and the heap are shared by all programs, since they are one process; memory that a killed program
- * had is not freed.
+ * on), its own localhost, its own Unix paths (in directories that all exist), descriptors, limits
+ * and clock. All hosts know each other's names. Its program is one thread: salut_serve() has one
+ * worker there. Global variables and the heap are shared by all programs, since they are one
+ * process; memory that a killed program had is not freed.
  *
  * SALUT_SIM_SEED=N in the environment runs that seed instead of the one given;
  * SALUT_SIM_TRACE=FILE writes what happens to FILE, and SALUT_SIM_DIAGRAM=FILE draws it as a
@@ -58,7 +58,7 @@ typedef struct salut_sim_link {
     double loss;             /* the part of the packets that is lost, 0 to 1: datagrams for good;
                                 what a stream carries comes later, as TCP repeats it */
     double duplication;      /* of datagrams that come twice */
-    double reordering;       /* of datagrams that are overtaken */
+    double reordering;       /* of datagrams that are overtaken; jitter alone overtakes none */
     double resets;           /* of a stream's packets at which something on the way breaks the
                                 connection off, for both ends */
 } salut_sim_link;

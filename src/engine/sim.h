@@ -48,7 +48,8 @@ struct sim_link {
     uint64_t bytes_per_second; /* 0: no limit */
     uint32_t loss, duplication, reordering, resets; /* millionths of the packets */
     bool cut;
-    int64_t busy_until[2]; /* each way, with what was sent already */
+    int64_t busy_until[2];  /* each way, with what was sent already */
+    int64_t datagram_at[2]; /* each way, when the last one arrives: only reordering overtakes it */
 };
 
 /* What happened, for the trace. */
@@ -277,6 +278,9 @@ struct sim_path {
 };
 
 int sim_address_port(const salut_addr *a);
+
+/* Whether the socket may send to this address: -errno. */
+int sim_address_check(const struct sim_socket *s, const salut_addr *to);
 
 /* The host that an address means from here; NULL for nobody. */
 struct sim_host *sim_address_host(struct sim_host *h, const salut_addr *a);

@@ -85,18 +85,24 @@ static void launch(struct sim_datagram *d)
 {
     struct sim_world *w = d->source->world;
     struct sim_link *link = sim_link_between(d->source, d->target);
+    int64_t *last_at = &link->datagram_at[d->source->number > d->target->number];
     uint32_t lost;
-    int64_t span = sim_travel(d->source, d->target, d->size, &lost);
+    int64_t at = w->now + sim_travel(d->source, d->target, d->size, &lost);
 
     if (lost) {
         sim_record(w, SIM_LOST, d->source, d->target, d->size, NULL);
         free(d);
         return;
     }
-    if (sim_happens(w, link->reordering))
-        span += (int64_t)sim_draw_below(w, (uint64_t)(4 * (link->latency + link->jitter) + 1));
-    if (span)
-        sim_schedule(w, &d->arrival, w->now + span);
+    if (sim_happens(w, link->reordering)) {
+        at += (int64_t)sim_draw_below(w, (uint64_t)(4 * (link->latency + link->jitter) + 1));
+    } else {
+        if (at <= *last_at && *last_at > w->now)
+            at = *last_at + 1;
+        *last_at = at;
+    }
+    if (at > w->now)
+        sim_schedule(w, &d->arrival, at);
     else
         arrive(&d->arrival);
 }
@@ -112,9 +118,11 @@ static int64_t send_internet(struct sim_socket *s, const void *bytes, size_t siz
         return -EMSGSIZE;
     if (!sim_address_port(to))
         return -EINVAL;
-    if (!target)
-        return -ENETUNREACH;
-    failure = s->is_bound ? 0 : sim_bind_for(s, to);
+    failure = sim_address_check(s, to);
+    if (!failure && !target)
+        failure = -ENETUNREACH;
+    if (!failure && !s->is_bound)
+        failure = sim_bind_for(s, to);
     if (failure)
         return failure;
     for (int copies = 1 + sim_happens(w, sim_link_between(s->host, target)->duplication); copies;

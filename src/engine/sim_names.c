@@ -53,6 +53,16 @@ static bool is_loopback(const struct ip *ip)
     return is_ipv4(ip) ? ip->bytes[12] == 127 : !memcmp(ip->bytes, one, 16);
 }
 
+/* All of this host, or of the network that the hosts share. */
+static bool is_broadcast(const struct ip *ip)
+{
+    static const unsigned char all[3] = {255, 255, 255};
+    unsigned char network = ip->bytes[12];
+
+    return is_ipv4(ip) && !memcmp(ip->bytes + 13, all, sizeof all) &&
+           (network == 255 || network == 127 || network == 10);
+}
+
 static bool is_same(const struct ip *a, const struct ip *b)
 {
     return !memcmp(a, b, sizeof *a);
@@ -103,6 +113,17 @@ salut_addr sim_address_for(const struct sim_socket *s, const salut_addr *a)
         return *a;
     ip = ip_of(a);
     return address_of(s->family, &ip, sim_address_port(a));
+}
+
+int sim_address_check(const struct sim_socket *s, const salut_addr *to)
+{
+    struct ip ip = ip_of(to);
+
+    if (to->raw.any.sa_family != s->family)
+        return -EAFNOSUPPORT;
+    if (s->family == AF_INET6 && is_ipv4(&ip) && s->only_ipv6)
+        return -ENETUNREACH;
+    return is_broadcast(&ip) ? -EACCES : 0;
 }
 
 static bool has_ip(const struct sim_host *h, const struct ip *ip)
