@@ -18,7 +18,7 @@
  *    failure's errno and sentence, so that ten lines without a check still tell the truth.
  *
  * Errors every word on a socket can give, not repeated below:
- *     EBADF      the socket was closed, or is NULL and nothing had failed before;
+ *     EBADF      the socket was closed, its thread has ended, or it is NULL and nothing had failed;
  *     EPERM      the socket or fiber belongs to another thread;
  *     EINVAL     an argument makes no sense; the sentence says which;
  *     ENOMEM, EMFILE, ENFILE, ENOBUFS   the process or the system ran out;
@@ -30,8 +30,8 @@
  * A stream that failed in the middle of a message is broken: see salut_send().
  *
  * fork() before a program's first word, or exec in the child: a child that goes on with its
- * parent's sockets would share their events with it. Close a thread's sockets before it ends:
- * nobody else can.
+ * parent's sockets would share their events with it. A thread that ends closes the sockets
+ * that it left open; what they had gathered is lost.
  */
 #ifndef SALUT_H
 #define SALUT_H

@@ -28,7 +28,7 @@
  * on), its own localhost, its own Unix paths (in directories that all exist), descriptors, limits
  * and clock. All hosts know each other's names. Its program is one thread: salut_serve() has one
  * worker there. Global variables and the heap are shared by all programs, since they are one
- * process; memory that a killed program had is not freed.
+ * process; memory that a killed program had of its own is not freed (its sockets and fibers are).
  *
  * SALUT_SIM_SEED=N in the environment runs that seed instead of the one given;
  * SALUT_SIM_TRACE=FILE writes what happens to FILE, and SALUT_SIM_DIAGRAM=FILE draws it as a

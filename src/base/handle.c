@@ -5,11 +5,32 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-uint16_t handle_thread_number(void)
-{
-    static _Atomic uint32_t threads;
+enum { THREADS_MAX = 0xffff, BITS = 64 };
 
-    return (uint16_t)(atomic_fetch_add(&threads, 1) % 0xffff + 1);
+static _Atomic uint64_t living[(THREADS_MAX + 1) / BITS]; /* a bit for each number */
+
+uint16_t handle_thread_begin(void)
+{
+    static _Atomic uint32_t tries;
+
+    for (uint32_t left = THREADS_MAX; left; left--) {
+        uint32_t number = atomic_fetch_add(&tries, 1) % THREADS_MAX + 1;
+        uint64_t bit = (uint64_t)1 << number % BITS;
+        if (!(atomic_fetch_or(&living[number / BITS], bit) & bit))
+            return (uint16_t)number;
+    }
+    errno = EAGAIN;
+    return 0;
+}
+
+void handle_thread_end(uint16_t number)
+{
+    atomic_fetch_and(&living[number / BITS], ~((uint64_t)1 << number % BITS));
+}
+
+bool handle_thread_lives(uint16_t number)
+{
+    return atomic_load(&living[number / BITS]) >> number % BITS & 1;
 }
 
 static bool grow(struct handle_table *table)

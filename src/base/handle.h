@@ -34,8 +34,13 @@ struct handle_table {
     uint16_t thread;     /* 1 and up, so that no handle is NULL */
 };
 
-/* A number for a thread's tables; distinct until 65,535 threads have come and gone. */
-uint16_t handle_thread_number(void);
+/* A number for a thread's tables, which no other has until it is given back; the longest unused
+ * comes first. 0 and errno EAGAIN: 65,535 threads have one. */
+uint16_t handle_thread_begin(void);
+void handle_thread_end(uint16_t number);
+
+/* Whether a thread has this number just now. */
+bool handle_thread_lives(uint16_t number);
 
 /* A handle for object, or NULL and errno ENOMEM or EAGAIN (HANDLE_SLOTS_MAX are in use). */
 void *handle_open(struct handle_table *table, void *object);

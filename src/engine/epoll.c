@@ -686,6 +686,10 @@ static void epoll_destroy(struct engine *engine)
     struct epoll_engine *e = of(engine);
 
     resolver_forget(engine);
+    for (uint32_t i = 0; i < e->slot_count; i++) {
+        if (e->slots[i].endpoint) /* of a fiber that didn't come to close it */
+            close((int)i);
+    }
     if (e->bell >= 0) {
         open_letters(e);
         close(e->bell);

@@ -25,33 +25,51 @@
 
 _Thread_local struct scheduler *scheduler_of_thread;
 
+struct borrowed {
+    struct borrowed *next;
+    _Alignas(max_align_t) unsigned char bytes[];
+};
+
 /* ---- The beginning and the end of a thread ------------------------------------------------- */
 
 static pthread_key_t thread_end;
 
-/* What fibers that never ended keep outside their stacks. */
+/* What a fiber that never ended keeps outside its stack. */
+static void free_fiber(struct fiber *f)
+{
+    while (f->borrowed) {
+        struct borrowed *b = f->borrowed;
+        f->borrowed = b->next;
+        free(b);
+    }
+    error_free(&f->error);
+}
+
 static void free_fibers(struct scheduler *s)
 {
     for (uint32_t i = 0; i < s->fibers.used; i++) {
         struct fiber *f = s->fibers.slots[i].object;
         if (!f)
             continue;
-        error_free(&f->error);
-        sanitizer_end(&f->sanitizer);
+        free_fiber(f);
+        if (f != s->current)
+            sanitizer_end(&f->sanitizer);
     }
     handle_table_free(&s->fibers);
+    free_fiber(&s->main);
 }
 
-static void scheduler_free(struct scheduler *s)
+/* Everything but the stacks. */
+static void free_the_rest(struct scheduler *s)
 {
     overflow_unwatch(s);
     s->engine->calls->destroy(s->engine); /* its last letters may be for fibers: they come next */
+    if (s->end_sockets)
+        s->end_sockets(s, false);
     free_fibers(s);
-    stack_pool_end(&s->stacks);
     heap_free(&s->timers);
+    handle_thread_end(s->sockets.thread);
     handle_table_free(&s->sockets);
-    error_free(&s->main.error);
-    free(s);
 }
 
 static void end_thread(void *scheduler)
@@ -59,9 +77,12 @@ static void end_thread(void *scheduler)
     struct scheduler *s = scheduler;
 
     channel_forget_fibers(s);
-    if (s->current != &s->main)
-        return; /* the thread ends while standing on a fiber's stack: it can't be unmapped */
-    scheduler_free(s);
+    if (s->end_sockets)
+        s->end_sockets(s, true);
+    free_the_rest(s);
+    if (s->current == &s->main) /* else the thread ends while standing on one of them */
+        stack_pool_end(&s->stacks);
+    free(s);
     error_current = NULL;
     scheduler_of_thread = NULL;
 }
@@ -78,7 +99,11 @@ static struct scheduler *scheduler_make(struct engine *e)
     if (!s)
         return NULL;
     s->engine = e;
-    s->fibers.thread = handle_thread_number();
+    s->fibers.thread = handle_thread_begin();
+    if (!s->fibers.thread) {
+        free(s);
+        return NULL;
+    }
     s->sockets.thread = s->fibers.thread;
     s->calls_left = FIBER_CALLS_MAX;
     s->switches_left = FIBER_SWITCHES_MAX;
@@ -323,6 +348,30 @@ void fiber_interrupt(struct fiber *f)
         f->interrupted = true;
 }
 
+/* ---- Memory -------------------------------------------------------------------------------- */
+
+void *fiber_borrow(size_t size)
+{
+    struct fiber *f = fiber_current();
+    struct borrowed *b = calloc(1, sizeof *b + size);
+
+    if (!b)
+        return NULL;
+    b->next = f->borrowed;
+    f->borrowed = b;
+    return b->bytes;
+}
+
+void fiber_give_back(void *memory)
+{
+    struct fiber *f = fiber_current();
+    struct borrowed *b = f->borrowed;
+
+    assert(b->bytes == memory);
+    f->borrowed = b->next;
+    free(b);
+}
+
 /* ---- Operations ---------------------------------------------------------------------------- */
 
 void fiber_rest(void)
@@ -432,7 +481,10 @@ void scheduler_destroy_apart(struct scheduler *s)
     error_current = &s->main.error;
     channel_forget_fibers(s);
     sanitizer_end(&s->main.sanitizer);
-    scheduler_free(s);
+    s->current = &s->main;
+    free_the_rest(s);
+    stack_pool_end(&s->stacks);
+    free(s);
     scheduler_of_thread = here;
     error_current = error_here;
 }

@@ -42,6 +42,7 @@ struct fiber {
     void *handle;
     struct stack *stack;
     struct fiber_queue joiners;
+    struct borrowed *borrowed; /* by the words that it is in, newest first */
     struct sanitizer_state sanitizer;
 };
 
@@ -58,7 +59,11 @@ struct scheduler {
     struct fiber *left; /* who ran before `current` */
     /* What a higher floor has to do before the thread looks at the network; NULL if nothing. */
     void (*before_look)(struct scheduler *s);
-    void *gathered;         /* that floor's */
+    void *gathered; /* that floor's */
+    /* What it has to do when the thread ends, while the engine is still there to close what is
+     * open (close), or, after that, to free what it has. NULL if nothing. */
+    void (*end_sockets)(struct scheduler *s, bool close);
+    void *socket_records;   /* that floor's */
     struct waiter *waiters; /* fibers that wait at channels; channel.c's */
     struct fiber *ended;    /* its stack goes back once nobody stands on it */
     uint32_t started;       /* fibers so far */
@@ -87,8 +92,8 @@ struct scheduler *scheduler_create_apart(struct engine *e, struct stack *stack,
 /* Leaves the thread's present scheduler, until it is entered again, and goes on with another. */
 void scheduler_enter(struct scheduler *to, bool for_good);
 
-/* Frees one that nobody stands in, with its engine and its fibers, whatever they were about. Its
- * first stack is its creator's. */
+/* Frees one that nobody stands in, with its engine, sockets and fibers, whatever they were about.
+ * Its world closes what is open as it sees fit. Its first stack is its creator's. */
 void scheduler_destroy_apart(struct scheduler *s);
 
 /* The functions below are for a thread whose scheduler_get() has succeeded. */
@@ -131,6 +136,11 @@ void fiber_wake_all(struct fiber_queue *queue);
 
 /* Lets the others that are ready go first. */
 void fiber_step_aside(void);
+
+/* Memory for the word that the fiber is in, zeroed; NULL and errno ENOMEM. It is given back newest
+ * first, or freed with a fiber that never comes to it. */
+void *fiber_borrow(size_t size);
+void fiber_give_back(void *memory);
 
 /* A call that did not have to wait: after FIBER_CALLS_MAX of them the fiber rests. */
 void fiber_rest(void);

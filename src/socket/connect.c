@@ -101,7 +101,7 @@ static int connect_internet(struct socket *s, const char *host, int port)
                          "connect: the host is empty (\"localhost\" is this computer itself)");
     if (resolve_check_port("connect to", host, port, 1))
         return -1;
-    list = malloc(sizeof *list);
+    list = fiber_borrow(sizeof *list);
     if (!list)
         return error_set(ENOMEM, "connect to %s:%d", host, port);
     result = resolve("connect to", host, port, deadline, list);
@@ -114,7 +114,7 @@ static int connect_internet(struct socket *s, const char *host, int port)
         else
             result = race(goal, list, deadline, &s->endpoint, &winner);
     }
-    free(list);
+    fiber_give_back(list);
     if (!result)
         memcpy(&s->peer, &winner.raw, winner.raw_size);
     return result;

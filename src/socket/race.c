@@ -175,7 +175,7 @@ static int report(struct race *r, const char *goal, int early)
 int race(const char *goal, struct address_list *list, int64_t deadline, struct endpoint *endpoint,
          salut_addr *winner)
 {
-    struct race *r = calloc(1, sizeof *r);
+    struct race *r = fiber_borrow(sizeof *r);
     int reason;
 
     if (!r)
@@ -195,6 +195,6 @@ int race(const char *goal, struct address_list *list, int64_t deadline, struct e
         report(r, goal, reason);
     }
     reason = r->winner ? 0 : -1;
-    free(r);
+    fiber_give_back(r);
     return reason;
 }

@@ -81,7 +81,7 @@ static int resolve_first(salut_addr *addr, const char *host, int port)
         return error_say(EINVAL, "resolve: the host is empty");
     if (resolve_check_port("resolve", host, port, 0))
         return -1;
-    list = scheduler_get() ? malloc(sizeof *list) : NULL;
+    list = scheduler_get() ? fiber_borrow(sizeof *list) : NULL;
     if (!list)
         return error_set(errno, "resolve %s:%d", host, port);
     result = resolve("resolve", host, port, NEVER, list);
@@ -89,7 +89,7 @@ static int resolve_first(salut_addr *addr, const char *host, int port)
         resolve_put_first(list, AF_INET);
         *addr = list->addresses[0];
     }
-    free(list);
+    fiber_give_back(list);
     return result;
 }
 

@@ -62,7 +62,7 @@ static int bind_internet(struct socket *s, const char *host, int port)
         int failure = bind_everywhere(s, port);
         return failure ? error_set(-failure, "bind to every interface, port %d", port) : 0;
     }
-    list = malloc(sizeof *list);
+    list = fiber_borrow(sizeof *list);
     if (!list)
         return error_set(ENOMEM, "bind to %s:%d", host, port);
     if (!resolve("bind to", host, port, socket_deadline(s), list)) {
@@ -75,7 +75,7 @@ static int bind_internet(struct socket *s, const char *host, int port)
                      ? error_set(-failure, "bind to %s", address_text(address, name, sizeof name))
                      : 0;
     }
-    free(list);
+    fiber_give_back(list);
     return result;
 }
 

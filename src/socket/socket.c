@@ -11,6 +11,45 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- The thread's records ------------------------------------------------------------------ */
+
+/* The thread ends, and no fiber will come back to its sockets. */
+static void end_sockets(struct scheduler *scheduler, bool close)
+{
+    struct socket *next;
+
+    for (struct socket *s = scheduler->socket_records; s; s = next) {
+        next = s->next;
+        if (close)
+            socket_reset(s);
+        else
+            socket_free(s);
+    }
+}
+
+static void enlist(struct socket *s)
+{
+    struct scheduler *scheduler = scheduler_of_thread;
+
+    s->next = scheduler->socket_records;
+    if (s->next)
+        s->next->before = s;
+    scheduler->socket_records = s;
+    scheduler->end_sockets = end_sockets;
+}
+
+static void delist(struct socket *s)
+{
+    if (s->next)
+        s->next->before = s->before;
+    if (s->before)
+        s->before->next = s->next;
+    else
+        scheduler_of_thread->socket_records = s->next;
+}
+
+/* ---- The two ends of its life -------------------------------------------------------------- */
+
 struct socket *socket_create(int kind)
 {
     struct scheduler *scheduler = scheduler_get();
@@ -31,6 +70,7 @@ struct socket *socket_create(int kind)
         free(s);
         return NULL;
     }
+    enlist(s);
     return s;
 }
 
@@ -54,6 +94,9 @@ struct socket *socket_refuse_handle(const salut_sock *handle, const char *word)
 {
     if (!handle)
         error_keep(word);
+    else if (!handle_thread_lives(handle_thread(handle)))
+        error_say(EBADF, "%.*s: the socket was closed when its thread ended", error_word_size(word),
+                  word);
     else if (!scheduler_of_thread || handle_thread(handle) != scheduler_of_thread->sockets.thread)
         error_say(EPERM, "%.*s: the socket belongs to another thread", error_word_size(word), word);
     else
@@ -97,6 +140,8 @@ void socket_reset(struct socket *s)
 
 void socket_free(struct socket *s)
 {
+    delist(s);
+    free(s->path);
     input_free(s->input);
     output_free(s->output);
     free(s);

@@ -42,6 +42,7 @@ struct socket {
     struct output *output; /* sends that gather; NULL: they don't */
     struct fiber_queue senders; /* waiting for their turn */
     void *handle;
+    struct socket *next, *before;   /* of the thread's records */
     size_t limit;                   /* bytes in a line or a message; 0: the default */
     void *worker;                   /* floor 7's, of a client that is served; NULL */
     struct fiber *stepper;          /* in bind, connect or a pause of accept; NULL */

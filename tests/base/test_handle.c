@@ -8,7 +8,7 @@
 
 static struct handle_table new_table(void)
 {
-    return (struct handle_table){.thread = handle_thread_number()};
+    return (struct handle_table){.thread = handle_thread_begin()};
 }
 
 static uint32_t slot_of(const void *handle)
@@ -99,7 +99,7 @@ static void a_generation_returns_only_after_16_million_others(void **state)
 
 static void *number_of_a_thread(void *number)
 {
-    *(uint16_t *)number = handle_thread_number();
+    *(uint16_t *)number = handle_thread_begin();
     return NULL;
 }
 
@@ -126,8 +126,53 @@ static void another_threads_handle_leads_nowhere(void **state)
 static void no_thread_has_the_number_0(void **state)
 {
     (void)state;
-    for (int i = 0; i < 3 * 65536; i++)
-        assert_int_not_equal(handle_thread_number(), 0);
+    for (int i = 0; i < 3 * 65536; i++) {
+        uint16_t number = handle_thread_begin();
+        assert_int_not_equal(number, 0);
+        handle_thread_end(number);
+    }
+}
+
+static void a_living_threads_number_is_no_others(void **state)
+{
+    uint16_t mine = handle_thread_begin();
+
+    (void)state;
+    for (int i = 0; i < 3 * 65536; i++) {
+        uint16_t number = handle_thread_begin();
+        assert_int_not_equal(number, mine);
+        handle_thread_end(number);
+    }
+    handle_thread_end(mine);
+}
+
+static void a_number_lives_from_its_beginning_to_its_end(void **state)
+{
+    uint16_t number = handle_thread_begin();
+
+    (void)state;
+    assert_true(handle_thread_lives(number));
+    handle_thread_end(number);
+    assert_false(handle_thread_lives(number));
+}
+
+static void a_thread_too_many_is_told_eagain(void **state)
+{
+    uint16_t number, last = 0;
+    int count = 0;
+
+    (void)state;
+    errno = 0;
+    while ((number = handle_thread_begin())) {
+        last = number;
+        count++;
+    }
+    assert_int_equal(errno, EAGAIN);
+    assert_true(count > 65000); /* the other tests of this file have the rest */
+    handle_thread_end(last);
+    assert_int_equal(handle_thread_begin(), last);
+    for (uint32_t i = 1; i <= 0xffff; i++)
+        handle_thread_end((uint16_t)i);
 }
 
 static void a_full_table_says_eagain_and_has_room_again_after_a_close(void **state)
@@ -158,6 +203,9 @@ int main(void)
         cmocka_unit_test(a_generation_returns_only_after_16_million_others),
         cmocka_unit_test(another_threads_handle_leads_nowhere),
         cmocka_unit_test(no_thread_has_the_number_0),
+        cmocka_unit_test(a_living_threads_number_is_no_others),
+        cmocka_unit_test(a_number_lives_from_its_beginning_to_its_end),
+        cmocka_unit_test(a_thread_too_many_is_told_eagain),
         cmocka_unit_test(a_full_table_says_eagain_and_has_room_again_after_a_close),
     };
 
