@@ -351,6 +351,19 @@ def memory(bench):
     bench.done(*cases)
 
 
+def timed_alone(bench, cases, rows):
+    """Programs that run alone and print a line for each case they have a figure for."""
+
+    def step(row):
+        command = bench.workshop.command(row.program) + row.arguments
+        with Program(command, {bench.server_core}) as program:
+            output = dict(line.split() for line in program.read_to_end(60).splitlines())
+        return [{"value": float(output[name])} if name in output else None for name in cases]
+
+    bench.rounds(list(cases.values()), rows, step)
+    bench.done(*cases.values())
+
+
 def fibers(bench):
     """A switch between fibers, and a fiber's life (start, run, join), in nanoseconds"""
     switch = Case("switch", "a switch between two fibers", "CPU, ns", PEERS["context"].title)
@@ -358,15 +371,20 @@ def fibers(bench):
     rows = bench.rows("salut_fibers", Row("salut_switch", "salut, the switch alone"),
                       "context_fibers", "fiber_fibers", "st_fibers", "go_fibers")
 
-    def step(row):
-        with Program(bench.workshop.command(row.program), {bench.server_core}) as program:
-            output = dict(line.split() for line in program.read_to_end(60).splitlines())
-        return [{"value": float(output[name])} if name in output else None
-                for name in ("switch", "life")]
+    timed_alone(bench, {"switch": switch, "life": life}, rows)
 
-    bench.rounds([switch, life], rows, step)
-    bench.done(switch, life)
+
+def datagrams(bench):
+    """UDP datagrams of 64 B, one and many a call: nanoseconds of CPU for both ends of one"""
+    case = Case("datagrams", "a datagram of 64 B sent and received", "CPU, ns",
+                "by hand, one a call")
+    rows = bench.rows(Row("raw_datagrams", "by hand, one a call", ["one"]),
+                      Row("raw_datagrams", "by hand, sendmmsg and recvmmsg", ["batch"]),
+                      Row("salut_datagrams", "salut, one a call", ["one"]),
+                      Row("salut_datagrams", "salut, cut by the system", ["segments"]))
+    timed_alone(bench, {"datagram": case}, rows)
 
 
 WORKS = {work.__name__: work
-         for work in (echo, lines, messages, bulk, churn, first_byte, memory, fibers, workers)}
+         for work in (echo, lines, messages, bulk, churn, first_byte, memory, fibers, datagrams,
+                      workers)}

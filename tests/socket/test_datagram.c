@@ -595,6 +595,62 @@ static void waiting_for_a_full_unix_queue_ends_as_any_wait(void **state)
     assert_works(salut_close(server));
 }
 
+/* ---- Many at once -------------------------------------------------------------------------- */
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+static bool can_be_told(salut_sock *s, int option, int value)
+{
+    if (!setsockopt(salut_fd(s), IPPROTO_UDP, option, &value, sizeof value))
+        return true;
+    assert_int_equal(errno, ENOPROTOOPT);
+    return false;
+}
+
+/* The system cuts what is sent, and may be asked to join what has come. */
+static void what_is_sent_by_one_call_can_leave_as_many_datagrams(void **state)
+{
+    enum { SIZE = 100, FULL = 5, LAST = 30, ALL = FULL * SIZE + LAST };
+    char bytes[ALL], heard[ALL];
+    salut_addr box;
+    salut_sock *receiver = datagrams_at("127.0.0.1", &box);
+    salut_sock *sender = datagrams_at("127.0.0.1", &(salut_addr){0});
+    bool cuts = can_be_told(sender, UDP_SEGMENT, SIZE);
+
+    (void)state;
+    for (int i = 0; i < ALL; i++)
+        bytes[i] = (char)i;
+    if (cuts) {
+        assert_returns(salut_sendto(sender, bytes, ALL, &box), ALL);
+        for (int i = 0; i < FULL; i++) {
+            assert_returns(salut_recvfrom(receiver, heard, ALL, NULL), SIZE);
+            assert_memory_equal(heard, bytes + i * SIZE, SIZE);
+        }
+        assert_returns(salut_recvfrom(receiver, heard, ALL, NULL), LAST);
+    }
+    if (cuts && can_be_told(receiver, UDP_GRO, 1)) {
+        size_t got = 0;
+        assert_returns(salut_sendto(sender, bytes, ALL, &box), ALL);
+        while (got < ALL) {
+            ssize_t size = salut_recvfrom(receiver, heard + got, ALL - got, NULL);
+            assert_true(size > 0);
+            got += (size_t)size;
+        }
+        assert_memory_equal(heard, bytes, ALL);
+    }
+    assert_works(salut_close(sender));
+    assert_works(salut_close(receiver));
+    if (!cuts) {
+        puts("skipped: this kernel doesn't cut datagrams (UDP_SEGMENT)");
+        skip();
+    }
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -624,6 +680,7 @@ int main(void)
         cmocka_unit_test(a_connected_sender_waits_for_a_full_unix_queue_too),
         cmocka_unit_test(two_senders_of_datagrams_take_turns),
         cmocka_unit_test(waiting_for_a_full_unix_queue_ends_as_any_wait),
+        cmocka_unit_test(what_is_sent_by_one_call_can_leave_as_many_datagrams),
     };
 
     return RUN_SOCKET_TESTS(tests);
