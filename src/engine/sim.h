@@ -19,15 +19,16 @@
 #include "engine/engine.h"
 
 enum {
-    SIM_HOSTS_MAX = 1000,           /* each has a link to every other one */
-    SIM_NAME_BYTES = 64,            /* of a host, as Linux's */
-    SIM_DESCRIPTOR_FIRST = 1 << 20, /* no real descriptor is like it: a real call says EBADF */
-    SIM_DESCRIPTORS_MAX = 20000,    /* of a host, unless it is given less: a common limit */
-    SIM_BUFFER_BYTES = 128 * 1024,  /* of a socket, each way, unless drawn or given */
-    SIM_BACKLOG_MAX = 4096,         /* as Linux's somaxconn */
-    SIM_DATAGRAM_BYTES_MAX = 65507, /* UDP's over IPv4 */
-    SIM_UNIX_DATAGRAMS_MAX = 10,    /* net.unix.max_dgram_qlen */
-    SIM_MILLION = 1000000,          /* chances are in millionths */
+    SIM_HOSTS_MAX = 1000,                /* each has a link to every other one */
+    SIM_NAME_BYTES = 64,                 /* of a host, as Linux's */
+    SIM_DESCRIPTOR_FIRST = 1 << 20,      /* no real descriptor is like it: a real call says EBADF */
+    SIM_DESCRIPTORS_MAX = 20000,         /* of a host, unless it is given less: a common limit */
+    SIM_BUFFER_BYTES = 128 * 1024,       /* of a socket, each way, unless drawn or given */
+    SIM_BACKLOG_MAX = 4096,              /* as Linux's somaxconn */
+    SIM_DATAGRAM_IPV4_BYTES_MAX = 65507, /* 65,535 less the headers of UDP and IPv4 */
+    SIM_DATAGRAM_IPV6_BYTES_MAX = 65527, /* IPv6 doesn't count its own */
+    SIM_UNIX_DATAGRAMS_MAX = 10,         /* net.unix.max_dgram_qlen */
+    SIM_MILLION = 1000000,               /* chances are in millionths */
 };
 
 struct sim_world;
@@ -252,6 +253,7 @@ struct sim_socket {
     struct sim_host *target;
 
     /* Datagrams': */
+    struct sim_socket *receiver; /* Unix: whom it is connected to; NULL: nobody, or it is closed */
     struct sim_datagram *first, *last;
     size_t queued_bytes, queued_count;
 };
@@ -279,6 +281,11 @@ struct sim_path {
 
 int sim_address_port(const salut_addr *a);
 
+bool sim_address_is_ipv4(const salut_addr *a); /* also in IPv6's form */
+
+/* The address that sending to this one is sending to: "any" is one's own. */
+salut_addr sim_address_meant(const salut_addr *a);
+
 /* Whether the socket may send to this address: -errno. */
 int sim_address_check(const struct sim_socket *s, const salut_addr *to);
 
@@ -302,6 +309,8 @@ void sim_path_remove(struct sim_host *h, const char *path);
 int sim_bind(struct sim_socket *s, const salut_addr *a);
 /* Gives it an address if it has none yet, fit for talking to that one. */
 int sim_bind_for(struct sim_socket *s, const salut_addr *to);
+/* At a port of all its host's addresses. */
+int sim_bind_anywhere(struct sim_socket *s);
 void sim_unbind(struct sim_socket *s);
 
 /* The addresses of a name, as RESOLVE finds them. -errno. */
@@ -316,6 +325,8 @@ int64_t sim_stream_receive(struct sim_socket *s, void *into, size_t size);
 int64_t sim_stream_send(struct sim_socket *s, const void *bytes, size_t size);
 int sim_stream_shutdown(struct sim_socket *s, int how);
 int sim_stream_pair(struct sim_socket *a, struct sim_socket *b);
+/* Broken, or ended both ways: its system has forgotten the peer. */
+bool sim_stream_is_over(const struct sim_socket *s);
 
 /* Lets go of the connection, and of a connect that is under way. */
 void sim_stream_close(struct sim_socket *s);
@@ -329,6 +340,8 @@ int64_t sim_datagram_send(struct sim_socket *s, const void *bytes, size_t size,
                           const salut_addr *to);
 /* Its true size. */
 int64_t sim_datagram_receive(struct sim_socket *s, void *into, size_t size, salut_addr *from);
+/* Whether one may send to the other, of one host: -errno. */
+int sim_datagram_check(const struct sim_socket *s, const struct sim_socket *to);
 void sim_datagram_close(struct sim_socket *s);
 
 /* ---- sim_socket.c -------------------------------------------------------------------------- */

@@ -114,7 +114,8 @@ static int64_t send_internet(struct sim_socket *s, const void *bytes, size_t siz
     struct sim_host *target = sim_address_host(s->host, to);
     int failure;
 
-    if (size > SIM_DATAGRAM_BYTES_MAX)
+    if (size >
+        (sim_address_is_ipv4(to) ? SIM_DATAGRAM_IPV4_BYTES_MAX : SIM_DATAGRAM_IPV6_BYTES_MAX))
         return -EMSGSIZE;
     if (!sim_address_port(to))
         return -EINVAL;
@@ -122,7 +123,7 @@ static int64_t send_internet(struct sim_socket *s, const void *bytes, size_t siz
     if (!failure && !target)
         failure = -ENETUNREACH;
     if (!failure && !s->is_bound)
-        failure = sim_bind_for(s, to);
+        failure = sim_bind_anywhere(s);
     if (failure)
         return failure;
     for (int copies = 1 + sim_happens(w, sim_link_between(s->host, target)->duplication); copies;
@@ -141,39 +142,56 @@ static int64_t send_internet(struct sim_socket *s, const void *bytes, size_t siz
     return (int64_t)size;
 }
 
-/* Delivered at once; -EAGAIN when the other's queue is full. */
-static int64_t send_unix(struct sim_socket *s, const void *bytes, size_t size, const salut_addr *to)
+int sim_datagram_check(const struct sim_socket *s, const struct sim_socket *to)
 {
-    struct sim_datagram *d;
+    if (to->type != SOCK_DGRAM)
+        return -EPROTOTYPE;
+    return to->receiver && to->receiver != s ? -EPERM : 0;
+}
+
+/* Who has this path, or whom the socket is connected to, which is told once that it is gone. */
+static int find_receiver(struct sim_socket *s, const salut_addr *to, struct sim_socket **receiver)
+{
     struct sim_path *file;
     char path[108];
 
-    if (size > SIM_BUFFER_BYTES)
-        return -EMSGSIZE;
+    if (!to) {
+        *receiver = s->receiver;
+        s->connected = s->receiver;
+        return s->receiver ? 0 : -ECONNREFUSED;
+    }
     sim_address_path(to, path);
     file = sim_path_find(s->host, path);
     if (!file)
         return path[0] == '@' ? -ECONNREFUSED : -ENOENT;
-    if (!file->socket)
-        return -ECONNREFUSED;
-    if (file->socket->type != SOCK_DGRAM)
-        return -EPROTOTYPE;
-    if (file->socket->connected) {
-        char theirs[108];
-        sim_address_path(&file->socket->peer, theirs);
-        if (strcmp(theirs, s->path))
-            return -EPERM;
-    }
-    if (!has_room(file->socket, size))
+    *receiver = file->socket;
+    return file->socket ? 0 : -ECONNREFUSED;
+}
+
+/* Delivered at once; -EAGAIN when the other's queue is full. to: NULL is whom it is connected to. */
+static int64_t send_unix(struct sim_socket *s, const void *bytes, size_t size, const salut_addr *to)
+{
+    struct sim_datagram *d;
+    struct sim_socket *receiver;
+    int failure;
+
+    if (size > SIM_BUFFER_BYTES)
+        return -EMSGSIZE;
+    failure = find_receiver(s, to, &receiver);
+    if (!failure)
+        failure = sim_datagram_check(s, receiver);
+    if (failure)
+        return failure;
+    if (!has_room(receiver, size))
         return -EAGAIN;
-    d = make(s, bytes, size, to);
+    d = make(s, bytes, size, &receiver->local);
     if (!d)
         return -ENOMEM;
     d->target = s->host;
     if (!s->is_bound)
         d->from.raw_size = 0;
     sim_record(s->host->world, SIM_DATAGRAM, s->host, s->host, size, NULL);
-    queue(file->socket, d);
+    queue(receiver, d);
     return (int64_t)size;
 }
 
@@ -181,6 +199,7 @@ int64_t sim_datagram_send(struct sim_socket *s, const void *bytes, size_t size,
                           const salut_addr *to)
 {
     int error = s->error;
+    salut_addr meant;
 
     if (error) {
         s->error = 0;
@@ -188,25 +207,33 @@ int64_t sim_datagram_send(struct sim_socket *s, const void *bytes, size_t size,
     }
     if (!to && !s->connected)
         return -ENOTCONN;
+    if (s->shut_write)
+        return -EPIPE;
     if (sim_host_is_exhausted(s->host, ENOBUFS))
         return -ENOBUFS;
-    to = to ? to : &s->peer;
-    return s->family == AF_UNIX ? send_unix(s, bytes, size, to) : send_internet(s, bytes, size, to);
+    if (s->family == AF_UNIX)
+        return send_unix(s, bytes, size, to);
+    meant = sim_address_meant(to ? to : &s->peer);
+    return send_internet(s, bytes, size, &meant);
 }
 
 /* ---- Receiving ----------------------------------------------------------------------------- */
 
-/* A Unix socket's room is what its senders wait for: those who are connected to it. */
-static void tell_senders(struct sim_socket *s)
+/* A Unix socket's room is what its senders wait for. gone: also those who don't wait, and who are
+ * connected to it. */
+static void tell_senders(struct sim_socket *s, bool gone)
 {
     struct sim_host *h = s->host;
 
-    if (s->family != AF_UNIX)
+    if (s->family != AF_UNIX || s->type != SOCK_DGRAM)
         return;
     for (uint32_t i = 0; i < h->socket_room; i++) {
         struct sim_socket *other = h->sockets[i];
-        if (other && other->connected && other->family == AF_UNIX && other->type == SOCK_DGRAM)
-            sim_socket_mark(other);
+        if (!other || other == s || other->family != AF_UNIX || other->type != SOCK_DGRAM)
+            continue;
+        if (gone && other->receiver == s)
+            other->receiver = NULL;
+        sim_socket_mark(other);
     }
 }
 
@@ -221,7 +248,7 @@ int64_t sim_datagram_receive(struct sim_socket *s, void *into, size_t size, salu
         return -error;
     }
     if (!d)
-        return s->shut_read ? 0 : -EAGAIN;
+        return -EAGAIN;
     s->first = d->next;
     if (!s->first)
         s->last = NULL;
@@ -234,7 +261,7 @@ int64_t sim_datagram_receive(struct sim_socket *s, void *into, size_t size, salu
     }
     result = (int64_t)d->size;
     free(d);
-    tell_senders(s);
+    tell_senders(s, false);
     return result;
 }
 
@@ -247,4 +274,5 @@ void sim_datagram_close(struct sim_socket *s)
     }
     s->last = NULL;
     s->queued_bytes = s->queued_count = 0;
+    tell_senders(s, true);
 }

@@ -21,6 +21,10 @@ struct ip {
 
 static const unsigned char MAPPED[12] = {[10] = 0xff, [11] = 0xff};
 
+static const struct ip ANY_IPV6, LOOPBACK_IPV6 = {{[15] = 1}};
+static const struct ip ANY_IPV4 = {{[10] = 0xff, [11] = 0xff}};
+static const struct ip LOOPBACK_IPV4 = {{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
+
 static struct ip ip_of(const salut_addr *a)
 {
     struct ip ip = {{0}};
@@ -113,6 +117,24 @@ salut_addr sim_address_for(const struct sim_socket *s, const salut_addr *a)
         return *a;
     ip = ip_of(a);
     return address_of(s->family, &ip, sim_address_port(a));
+}
+
+bool sim_address_is_ipv4(const salut_addr *a)
+{
+    struct ip ip = ip_of(a);
+
+    return is_ipv4(&ip);
+}
+
+/* To send to no address in particular is to send to oneself. */
+salut_addr sim_address_meant(const salut_addr *a)
+{
+    struct ip ip = ip_of(a);
+
+    if (!is_any(&ip))
+        return *a;
+    return address_of(a->raw.any.sa_family, is_ipv4(&ip) ? &LOOPBACK_IPV4 : &LOOPBACK_IPV6,
+                      sim_address_port(a));
 }
 
 int sim_address_check(const struct sim_socket *s, const salut_addr *to)
@@ -210,7 +232,8 @@ static bool conflict(const struct sim_socket *s, const salut_addr *a,
         return false;
     theirs = ip_of(&other->local);
     return hears(other, &mine, sim_address_port(a)) || is_same(&mine, &theirs) ||
-           (is_any(&mine) && (is_ipv4(&mine) == is_ipv4(&theirs) || !s->only_ipv6));
+           (is_any(&mine) &&
+            (is_ipv4(&mine) == is_ipv4(&theirs) || (s->family == AF_INET6 && !s->only_ipv6)));
 }
 
 static bool is_taken(const struct sim_socket *s, const salut_addr *a)
@@ -338,6 +361,13 @@ int sim_bind(struct sim_socket *s, const salut_addr *a)
     return 0;
 }
 
+int sim_bind_anywhere(struct sim_socket *s)
+{
+    salut_addr a = address_of(s->family, s->family == AF_INET ? &ANY_IPV4 : &ANY_IPV6, 0);
+
+    return sim_bind(s, &a);
+}
+
 /* The address that this host has on the way to that one. */
 static struct ip ip_towards(const struct sim_host *h, const salut_addr *to)
 {
@@ -372,11 +402,10 @@ static void found_one(struct address_list *found, const salut_addr *a)
 
 static void found_loopback(struct address_list *found)
 {
-    struct ip one = {{[15] = 1}}, ipv4 = {{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
-    salut_addr a = address_of(AF_INET6, &one, 0);
+    salut_addr a = address_of(AF_INET6, &LOOPBACK_IPV6, 0);
 
     found_one(found, &a);
-    a = address_of(AF_INET, &ipv4, 0);
+    a = address_of(AF_INET, &LOOPBACK_IPV4, 0);
     found_one(found, &a);
 }
 

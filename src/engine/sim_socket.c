@@ -432,7 +432,7 @@ static int sim_name(struct engine *e, struct endpoint *ep, bool peer, salut_addr
 
     if (!s)
         return -EBADF;
-    if (peer && (!s->connected || (s->broken && s->family != AF_UNIX)))
+    if (peer && (!s->connected || sim_stream_is_over(s)))
         return -ENOTCONN;
     *address = peer ? s->peer : s->local;
     address->text[0] = '\0';

@@ -399,11 +399,19 @@ static size_t cut(struct sim_world *w, const struct sim_connection *c, size_t si
     return 1 + sim_draw_below(w, size);
 }
 
+/* A Unix socket's peer, which is seen at once. */
+static bool hears_no_more(const struct sim_socket *s)
+{
+    const struct sim_socket *peer = s->connection->ends[!s->end].socket;
+
+    return !peer || peer->shut_read;
+}
+
 static int why_no_send(struct sim_socket *s)
 {
     int error = s->error;
 
-    if (s->shut_write)
+    if (s->shut_write || (s->connection && s->connection->local && hears_no_more(s)))
         return EPIPE;
     s->error = 0;
     if (error)
@@ -412,8 +420,6 @@ static int why_no_send(struct sim_socket *s)
         return EPIPE;
     if (!s->connection)
         return s->connecting ? EAGAIN : EPIPE;
-    if (s->connection->local && !s->connection->ends[!s->end].socket)
-        return EPIPE;
     return 0;
 }
 
@@ -500,6 +506,13 @@ int64_t sim_stream_receive(struct sim_socket *s, void *into, size_t size)
 
 /* ---- The ends ------------------------------------------------------------------------------ */
 
+bool sim_stream_is_over(const struct sim_socket *s)
+{
+    if (!s->connection || s->connection->local)
+        return false;
+    return s->broken || (into_of(s)->ended && out_of(s)->ended);
+}
+
 static void end_pipe(struct pipe *p)
 {
     if (p->ending)
@@ -510,7 +523,7 @@ static void end_pipe(struct pipe *p)
 
 int sim_stream_shutdown(struct sim_socket *s, int how)
 {
-    if (!s->connection || (s->broken && !s->connection->local))
+    if (!s->connection || sim_stream_is_over(s))
         return -ENOTCONN;
     if (how == SHUT_RD || how == SHUT_RDWR)
         s->shut_read = true;
@@ -520,6 +533,8 @@ int sim_stream_shutdown(struct sim_socket *s, int how)
             end_pipe(out_of(s));
     }
     sim_socket_mark(s);
+    if (s->connection->local && s->connection->ends[!s->end].socket)
+        sim_socket_mark(s->connection->ends[!s->end].socket);
     return 0;
 }
 
@@ -706,6 +721,11 @@ static int connect_path(struct sim_socket *s, const salut_addr *to)
         failure = add_client(file->socket, s);
         if (failure)
             return failure;
+    } else {
+        failure = sim_datagram_check(s, file->socket);
+        if (failure)
+            return failure;
+        s->receiver = file->socket;
     }
     s->peer = *to;
     s->connected = true;
@@ -714,8 +734,12 @@ static int connect_path(struct sim_socket *s, const salut_addr *to)
 
 static int connect_datagrams(struct sim_socket *s, const salut_addr *to)
 {
-    int failure = sim_address_host(s->host, to) ? sim_bind_for(s, to) : -ENETUNREACH;
+    int failure = sim_address_check(s, to);
 
+    if (!failure && !sim_address_host(s->host, to))
+        failure = -ENETUNREACH;
+    if (!failure)
+        failure = sim_bind_for(s, to);
     if (failure)
         return failure;
     s->peer = sim_address_for(s, to);
@@ -731,12 +755,14 @@ static int disconnect(struct sim_socket *s)
     s->connecting = SIM_CONNECT_NONE;
     s->error = 0;
     s->peer = (salut_addr){0};
+    s->receiver = NULL;
     return 0;
 }
 
 int sim_stream_connect(struct sim_socket *s, const salut_addr *to)
 {
     struct sim_world *w = s->host->world;
+    salut_addr meant;
     uint32_t lost;
     int failure;
 
@@ -748,13 +774,17 @@ int sim_stream_connect(struct sim_socket *s, const salut_addr *to)
         return s->family == AF_UNIX ? -EINVAL : -EAFNOSUPPORT;
     if (s->family == AF_UNIX)
         return connect_path(s, to);
+    meant = sim_address_meant(to);
     if (s->type == SOCK_DGRAM)
-        return connect_datagrams(s, to);
-    failure = sim_bind_for(s, to);
+        return connect_datagrams(s, &meant);
+    failure = sim_address_check(s, &meant);
+    if (failure)
+        return failure == -EACCES ? -ENETUNREACH : failure;
+    failure = sim_bind_for(s, &meant);
     if (failure)
         return failure == -EADDRINUSE ? -EADDRNOTAVAIL : failure;
-    s->peer = *to;
-    s->target = sim_address_host(s->host, to);
+    s->peer = meant;
+    s->target = sim_address_host(s->host, &meant);
     s->attempts = 0;
     s->connecting = SIM_CONNECT_ASKING;
     sim_record(w, SIM_ASKED, s->host, s->target, (uint64_t)sim_address_port(to), NULL);

@@ -19,7 +19,7 @@
 static const double BRIEFLY = 0.05; /* for a wait that is meant to end in vain */
 static const char HOST[] = "127.0.0.1";
 
-enum { MEBIBYTE = 1 << 20, OPENED_MAX = 64 };
+enum { KIBIBYTE = 1 << 10, MEBIBYTE = 1 << 20, OPENED_MAX = 64, NO_DESCRIPTOR = 99999 };
 
 static int outcome_count;
 static salut_sock *opened[OPENED_MAX]; /* closed after each behaviour */
@@ -69,6 +69,45 @@ static void tell_recvfrom(salut_sock *s, size_t size)
     salut_addr from;
 
     tell_received(salut_recvfrom(s, bytes, size, &from), bytes);
+}
+
+/* A path is told as Python shows it. */
+static void tell_path(salut_addr *address)
+{
+    char text[128];
+
+    snprintf(text, sizeof text, "'%s'", salut_addr_host(address));
+    tell_word(text);
+}
+
+static void tell_path_of(salut_sock *s, int (*ask)(salut_sock *s, salut_addr *address))
+{
+    salut_addr address;
+
+    if (ask(s, &address))
+        tell(-1);
+    else
+        tell_path(&address);
+}
+
+static void tell_host_of_peer(salut_sock *s)
+{
+    salut_addr peer;
+
+    if (salut_peer(s, &peer))
+        tell(-1);
+    else
+        tell_word(salut_addr_host(&peer));
+}
+
+static void tell_own_host(salut_sock *s)
+{
+    salut_addr address;
+
+    if (salut_local(s, &address))
+        tell(-1);
+    else
+        tell_word(salut_addr_host(&address));
 }
 
 static void tell_accept(salut_sock *s)
@@ -125,6 +164,15 @@ static salut_sock *listener(int backlog)
     return s;
 }
 
+static salut_sock *listener_at(const char *host)
+{
+    salut_sock *s = new_tcp();
+
+    salut_bind(s, host, 0);
+    salut_listen(s, 8);
+    return s;
+}
+
 static salut_addr address_of(salut_sock *s)
 {
     salut_addr address;
@@ -160,6 +208,16 @@ static struct pair pair(void)
     return p;
 }
 
+static struct pair unix_pair(void)
+{
+    struct pair p;
+
+    salut_pair(&p.client, &p.server);
+    keep(p.client);
+    keep(p.server);
+    return p;
+}
+
 /* The same with small buffers, whatever this system's are. */
 static struct pair narrow_pair(void)
 {
@@ -188,14 +246,24 @@ static ssize_t send_text_to(salut_sock *s, const char *text, salut_sock *there)
     return salut_sendto(s, text, strlen(text), &address);
 }
 
-/* A big send of zeros. */
-static ssize_t send_megabytes(salut_sock *s, size_t count)
+static ssize_t send_zeros(salut_sock *s, size_t size)
 {
-    void *zeros = calloc(count, MEBIBYTE);
-    ssize_t sent = salut_send(s, zeros, count * MEBIBYTE);
+    void *zeros = calloc(1, size);
+    ssize_t sent = salut_send(s, zeros, size);
 
     free(zeros);
     return sent;
+}
+
+/* How many bytes come until the end. */
+static ssize_t count_all(salut_sock *s)
+{
+    char bytes[4096];
+    ssize_t size, sum = 0;
+
+    while ((size = salut_recv(s, bytes, sizeof bytes)) > 0)
+        sum += size;
+    return size < 0 ? size : sum;
 }
 
 static void wait_for(salut_sock *s, short events)
@@ -272,6 +340,17 @@ static void recv_at_timeout_0(void)
     tell_recv(p.client, 10);
 }
 
+static void recv_at_timeout_0_when_bytes_are_there(void)
+{
+    struct pair p = pair();
+
+    send_text(p.server, "hello");
+    wait_for(p.client, POLLIN);
+    salut_settimeout(p.client, 0);
+    tell_recv(p.client, 10);
+    tell_recv(p.client, 10);
+}
+
 static void accept_at_timeout_0(void)
 {
     salut_sock *s = listener(8);
@@ -286,6 +365,17 @@ static void connect_at_timeout_0(void)
 
     salut_settimeout(client, 0);
     tell(connect_to(client, listener(8)));
+}
+
+static void connect_at_timeout_0_and_again_with_time(void)
+{
+    salut_sock *client = new_tcp();
+    salut_sock *server = listener(8);
+
+    salut_settimeout(client, 0);
+    tell(connect_to(client, server));
+    salut_settimeout(client, 60);
+    tell(connect_to(client, server));
 }
 
 static void send_at_timeout_0_while_there_is_no_room_and_again_when_there_is(void)
@@ -310,7 +400,7 @@ static void send_again_after_a_timeout_in_the_middle(void)
     struct pair p = narrow_pair();
 
     salut_settimeout(p.client, BRIEFLY);
-    tell(send_megabytes(p.client, 8));
+    tell(send_zeros(p.client, 8 * MEBIBYTE));
     tell(send_text(p.client, "x"));
 }
 
@@ -328,7 +418,7 @@ static void send_a_lot_with_a_timeout_to_one_who_reads_when_there_is_no_more_roo
     salut_fiber *reader = salut_go(read_all, p.server);
 
     salut_settimeout(p.client, 60);
-    tell_word(send_megabytes(p.client, 8) == 8 * MEBIBYTE ? "all" : "a part");
+    tell_word(send_zeros(p.client, 8 * MEBIBYTE) == 8 * MEBIBYTE ? "all" : "a part");
     salut_close(p.client);
     salut_join(reader);
 }
@@ -395,6 +485,18 @@ static void recv_after_a_reset(void)
     tell_recv(p.client, 10);
 }
 
+static void recv_after_bytes_and_a_reset(void)
+{
+    struct pair p = pair();
+
+    send_text(p.server, "hello");
+    wait_for(p.client, POLLIN);
+    reset(p.server);
+    wait_for(p.client, POLLERR);
+    tell_recv(p.client, 10);
+    tell_recv(p.client, 10);
+}
+
 static void send_after_a_reset(void)
 {
     struct pair p = pair();
@@ -403,6 +505,36 @@ static void send_after_a_reset(void)
     wait_for(p.client, POLLERR);
     tell(send_text(p.client, "x"));
     tell(send_text(p.client, "x"));
+}
+
+static void send_and_then_recv_after_a_reset(void)
+{
+    struct pair p = pair();
+
+    reset(p.server);
+    wait_for(p.client, POLLERR);
+    tell(send_text(p.client, "x"));
+    tell_recv(p.client, 10);
+}
+
+static void recv_and_then_send_after_a_reset(void)
+{
+    struct pair p = pair();
+
+    reset(p.server);
+    wait_for(p.client, POLLERR);
+    tell_recv(p.client, 10);
+    tell(send_text(p.client, "x"));
+    tell(send_text(p.client, "x"));
+}
+
+static void shutdown_after_a_reset(void)
+{
+    struct pair p = pair();
+
+    reset(p.server);
+    wait_for(p.client, POLLERR);
+    tell(salut_shutdown(p.client, SHUT_WR));
 }
 
 static void send_after_the_peer_closed(void)
@@ -414,6 +546,19 @@ static void send_after_the_peer_closed(void)
     tell(send_text(p.client, "x"));
     wait_for(p.client, POLLERR);
     tell(send_text(p.client, "x"));
+}
+
+static void recv_after_a_send_that_the_peer_had_closed_to(void)
+{
+    struct pair p = pair();
+
+    salut_close(p.server);
+    wait_for(p.client, POLLIN);
+    tell(send_text(p.client, "x"));
+    wait_for(p.client, POLLERR);
+    tell_recv(p.client, 10);
+    tell(send_text(p.client, "x"));
+    tell_recv(p.client, 10);
 }
 
 static void send_to_the_gone_raises_no_signal(void)
@@ -437,6 +582,55 @@ static void recv_after_the_peer_closed_with_bytes_unread(void)
     tell_recv(p.client, 10);
 }
 
+static void send_after_the_peer_closed_with_bytes_unread(void)
+{
+    struct pair p = pair();
+
+    send_text(p.client, "unread");
+    wait_for(p.server, POLLIN);
+    salut_close(p.server);
+    wait_for(p.client, POLLERR);
+    tell(send_text(p.client, "x"));
+    tell(send_text(p.client, "x"));
+}
+
+static void reset_late(void *socket)
+{
+    salut_sleep(BRIEFLY);
+    reset(socket);
+}
+
+static void send_a_lot_to_one_who_breaks_off(void)
+{
+    struct pair p = narrow_pair();
+    salut_fiber *late = salut_go(reset_late, p.server);
+
+    tell(send_zeros(p.client, 8 * MEBIBYTE));
+    tell(send_text(p.client, "x"));
+    tell_recv(p.client, 10);
+    salut_join(late);
+}
+
+static void close_with_bytes_on_their_way(void)
+{
+    struct pair p = narrow_pair();
+
+    send_zeros(p.client, 32 * KIBIBYTE);
+    salut_close(p.client);
+    tell(count_all(p.server));
+}
+
+static void half_close_with_bytes_on_their_way(void)
+{
+    struct pair p = narrow_pair();
+
+    send_zeros(p.client, 32 * KIBIBYTE);
+    tell(salut_shutdown(p.client, SHUT_WR));
+    tell(count_all(p.server));
+    tell(send_text(p.server, "late"));
+    tell_recv(p.client, 10);
+}
+
 static void accept_a_client_that_is_gone(void)
 {
     salut_sock *server = listener(8);
@@ -447,6 +641,43 @@ static void accept_a_client_that_is_gone(void)
     tell_recv(keep(salut_accept(server, NULL)), 10);
 }
 
+static void accept_a_client_that_has_said_goodbye(void)
+{
+    salut_sock *server = listener(8);
+    salut_sock *client = new_tcp();
+    salut_sock *accepted;
+
+    connect_to(client, server);
+    send_text(client, "hello");
+    salut_close(client);
+    accepted = keep(salut_accept(server, NULL));
+    tell_recv(accepted, 10);
+    tell_recv(accepted, 10);
+}
+
+static void recv_after_the_listener_closed_before_it_accepted(void)
+{
+    salut_sock *server = listener(8);
+    salut_sock *client = new_tcp();
+
+    connect_to(client, server);
+    salut_close(server);
+    tell_recv(client, 10);
+}
+
+static void conversation_goes_on_when_the_listener_closes(void)
+{
+    salut_sock *server = listener(8);
+    salut_sock *client = new_tcp();
+    salut_sock *accepted;
+
+    connect_to(client, server);
+    accepted = keep(salut_accept(server, NULL));
+    salut_close(server);
+    tell(send_text(client, "hello"));
+    tell_recv(accepted, 10);
+}
+
 static void half_close_and_still_receive(void)
 {
     struct pair p = pair();
@@ -455,6 +686,27 @@ static void half_close_and_still_receive(void)
     tell_recv(p.server, 10);
     tell(send_text(p.server, "late"));
     tell_recv(p.client, 10);
+}
+
+static void half_close_of_both_ends(void)
+{
+    struct pair p = pair();
+
+    tell(salut_shutdown(p.client, SHUT_WR));
+    tell(salut_shutdown(p.server, SHUT_WR));
+    tell_recv(p.client, 10);
+    tell_recv(p.server, 10);
+    tell(send_text(p.client, "x"));
+}
+
+static void shutdown_after_both_ends_are_closed(void)
+{
+    struct pair p = pair();
+
+    salut_shutdown(p.client, SHUT_WR);
+    salut_shutdown(p.server, SHUT_WR);
+    wait_for(p.client, POLLIN);
+    tell(salut_shutdown(p.server, SHUT_RDWR));
 }
 
 static void send_after_half_close(void)
@@ -472,6 +724,16 @@ static void recv_after_shutting_down_reading(void)
     tell(salut_shutdown(p.client, SHUT_RD));
     tell_recv(p.client, 10);
     tell(send_text(p.server, "x"));
+}
+
+static void shutdown_both_ways(void)
+{
+    struct pair p = pair();
+
+    tell(salut_shutdown(p.client, SHUT_RDWR));
+    tell_recv(p.client, 10);
+    tell(send_text(p.client, "x"));
+    tell_recv(p.server, 10);
 }
 
 static void shutdown_twice(void)
@@ -536,6 +798,25 @@ static void connect_where_nobody_listens_and_then_where_somebody_does(void)
     tell(connect_to(client, listener(8)));
 }
 
+static void connect_when_the_listener_has_closed(void)
+{
+    salut_sock *server = listener(8);
+    int port = port_of(server);
+
+    salut_close(server);
+    tell(salut_connect(new_tcp(), HOST, port));
+}
+
+static void connect_a_bound_socket_where_nobody_listens_and_then_where_somebody_does(void)
+{
+    salut_sock *client = bound(new_tcp());
+    int port = port_of(client);
+
+    tell(connect_to(client, nobody()));
+    tell(connect_to(client, listener(8)));
+    tell(port_of(client) == port);
+}
+
 static void connect_twice(void)
 {
     tell(connect_to(pair().client, listener(8)));
@@ -544,6 +825,64 @@ static void connect_twice(void)
 static void connect_a_listener(void)
 {
     tell(connect_to(listener(8), listener(8)));
+}
+
+static void connect_by_ipv6_where_only_ipv4_is_heard(void)
+{
+    tell(salut_connect(new_tcp(), "::1", port_of(listener(8))));
+}
+
+static void connect_by_ipv4_where_only_ipv6_is_heard(void)
+{
+    tell(salut_connect(new_tcp(), HOST, port_of(listener_at("::1"))));
+}
+
+static void connect_to_a_mapped_address(void)
+{
+    salut_sock *client = new_tcp();
+
+    tell(salut_connect(client, "::ffff:127.0.0.1", port_of(listener(8))));
+    tell_host_of_peer(client);
+}
+
+static void connect_to_any_address(void)
+{
+    salut_sock *client = new_tcp();
+
+    tell(salut_connect(client, "0.0.0.0", port_of(listener(8))));
+    tell_host_of_peer(client);
+}
+
+static void connect_to_a_broadcast_address(void)
+{
+    tell(salut_connect(new_tcp(), "127.255.255.255", port_of(listener(8))));
+}
+
+static void clients_that_wait_in_a_backlog_of_1(void)
+{
+    salut_sock *server = listener(1);
+    int count = 0;
+
+    for (;; count++) {
+        salut_sock *client = new_tcp();
+        salut_settimeout(client, BRIEFLY);
+        if (connect_to(client, server))
+            break;
+    }
+    tell(count);
+}
+
+static void clients_are_accepted_in_the_order_they_came(void)
+{
+    salut_sock *server = listener(8);
+    salut_sock *clients[] = {new_tcp(), new_tcp(), new_tcp()};
+
+    for (size_t i = 0; i < 3; i++) {
+        connect_to(clients[i], server);
+        send_text(clients[i], i == 0 ? "a" : i == 1 ? "b" : "c");
+    }
+    for (size_t i = 0; i < 3; i++)
+        tell_recv(keep(salut_accept(server, NULL)), 10);
 }
 
 static void connect_to_port_0(void)
@@ -571,9 +910,54 @@ static void bind_where_somebody_listens(void)
     tell(salut_bind(new_tcp(), HOST, port_of(listener(8))));
 }
 
+static void bind_where_somebody_is_who_does_not_listen(void)
+{
+    tell(salut_bind(new_tcp(), HOST, port_of(nobody())));
+}
+
+static void bind_to_every_interface_where_somebody_listens(void)
+{
+    tell(salut_bind(new_tcp(), "", port_of(listener(8))));
+}
+
+static void bind_where_somebody_listens_to_every_interface(void)
+{
+    tell(salut_bind(new_tcp(), HOST, port_of(listener_at(""))));
+}
+
+static void bind_to_ipv6_where_somebody_listens_by_ipv4(void)
+{
+    tell(salut_bind(new_tcp(), "::1", port_of(listener(8))));
+}
+
+static void bind_to_every_ipv4_interface_where_somebody_listens_by_ipv6(void)
+{
+    tell(salut_bind(new_tcp(), "0.0.0.0", port_of(listener_at("::1"))));
+}
+
+static void bind_for_datagrams_where_somebody_listens(void)
+{
+    tell(salut_bind(new_udp(), HOST, port_of(listener(8))));
+}
+
+static void bind_for_datagrams_where_somebody_is(void)
+{
+    tell(salut_bind(new_udp(), HOST, port_of(bound(new_udp()))));
+}
+
 static void bind_to_an_address_of_another_machine(void)
 {
     tell(salut_bind(new_tcp(), "192.0.2.1", 0));
+}
+
+static void bind_to_an_ipv6_address_of_another_machine(void)
+{
+    tell(salut_bind(new_tcp(), "2001:db8::1", 0));
+}
+
+static void bind_when_connected(void)
+{
+    tell(salut_bind(pair().client, HOST, 0));
 }
 
 static void bind_to_port_65536(void)
@@ -593,13 +977,6 @@ static void bind_while_the_port_is_in_time_wait(void)
     salut_close(client);
     salut_close(server);
     tell(salut_bind(new_tcp(), HOST, port));
-}
-
-static void tell_own_host(salut_sock *s)
-{
-    salut_addr address = address_of(s);
-
-    tell_word(salut_addr_host(&address));
 }
 
 static void bind_to_localhost(void)
@@ -672,6 +1049,18 @@ static void empty_datagram(void)
     tell_recvfrom(s, 10);
 }
 
+static void empty_datagram_on_a_connected_socket(void)
+{
+    salut_sock *peer = bound(new_udp());
+    salut_sock *s = bound(new_udp());
+
+    connect_to(s, peer);
+    tell(send_text(s, ""));
+    tell(send_text(s, "next"));
+    tell_recv(peer, 10);
+    tell_recv(peer, 10);
+}
+
 static void datagram_longer_than_the_buffer_and_the_one_after_it(void)
 {
     salut_sock *s = bound(new_udp());
@@ -682,6 +1071,18 @@ static void datagram_longer_than_the_buffer_and_the_one_after_it(void)
     tell_recv(s, 4);
 }
 
+static void datagrams_come_in_the_order_they_were_sent(void)
+{
+    salut_sock *s = bound(new_udp());
+    salut_sock *other = new_udp();
+    const char *texts[] = {"a", "b", "c", "d", "e"};
+
+    for (size_t i = 0; i < 5; i++)
+        send_text_to(other, texts[i], s);
+    for (size_t i = 0; i < 5; i++)
+        tell_recv(s, 10);
+}
+
 static void largest_udp_datagram_and_one_byte_more(void)
 {
     salut_sock *s = bound(new_udp());
@@ -690,6 +1091,19 @@ static void largest_udp_datagram_and_one_byte_more(void)
 
     tell(salut_sendto(s, bytes, 65507, &here));
     tell(salut_sendto(s, bytes, 65508, &here));
+    free(bytes);
+}
+
+static void largest_udp_datagram_by_ipv6_and_one_byte_more(void)
+{
+    salut_sock *s = new_udp();
+    char *bytes = calloc(1, 65528);
+    salut_addr here;
+
+    salut_bind(s, "::1", 0);
+    here = address_of(s);
+    tell(salut_sendto(s, bytes, 65527, &here));
+    tell(salut_sendto(s, bytes, 65528, &here));
     free(bytes);
 }
 
@@ -704,6 +1118,32 @@ static void udp_connected_where_nobody_is(void)
     tell(send_text(s, "x"));
     tell_recv(s, 10);
     tell(send_text(s, "x"));
+}
+
+static void udp_unconnected_hears_of_no_refusal(void)
+{
+    salut_sock *nowhere = bound(new_udp());
+    salut_sock *s = bound(new_udp());
+
+    connect_to(nowhere, nowhere);
+    salut_settimeout(s, BRIEFLY);
+    tell(send_text_to(s, "x", nowhere));
+    tell(send_text_to(s, "x", nowhere));
+    tell_recv(s, 10);
+}
+
+static void udp_refusal_is_told_once(void)
+{
+    salut_sock *nowhere = bound(new_udp());
+    salut_sock *s = new_udp();
+
+    connect_to(nowhere, nowhere);
+    connect_to(s, nowhere);
+    tell(send_text(s, "x"));
+    wait_for(s, POLLERR);
+    tell(send_text(s, "x"));
+    salut_settimeout(s, BRIEFLY);
+    tell_recv(s, 10);
 }
 
 static void udp_connected_twice(void)
@@ -741,6 +1181,38 @@ static void udp_connected_sends_elsewhere(void)
     tell(send_text_to(s, "x", other));
 }
 
+static void udp_to_port_0(void)
+{
+    salut_addr there;
+
+    salut_resolve(&there, HOST, 0);
+    tell(salut_sendto(new_udp(), "x", 1, &there));
+}
+
+static void udp_shutdown_unconnected(void)
+{
+    tell(salut_shutdown(bound(new_udp()), SHUT_WR));
+}
+
+static void udp_send_after_half_close(void)
+{
+    salut_sock *s = new_udp();
+
+    connect_to(s, bound(new_udp()));
+    tell(salut_shutdown(s, SHUT_WR));
+    tell(send_text(s, "x"));
+}
+
+static void udp_recv_after_shutting_down_reading(void)
+{
+    salut_sock *s = new_udp();
+
+    connect_to(s, bound(new_udp()));
+    tell(salut_shutdown(s, SHUT_RD));
+    salut_settimeout(s, BRIEFLY);
+    tell_recv(s, 10);
+}
+
 static void udp_send_unconnected(void)
 {
     tell(send_text(new_udp(), "x"));
@@ -752,6 +1224,38 @@ static void udp_recv_unbound(void)
 
     salut_settimeout(s, BRIEFLY);
     tell_recv(s, 10);
+}
+
+static void udp_own_name_of_one_who_has_sent(void)
+{
+    salut_sock *s = new_udp();
+
+    send_text_to(s, "x", bound(new_udp()));
+    tell_own_host(s);
+    tell(port_of(s) > 0);
+}
+
+static void udp_own_name_of_one_who_is_connected(void)
+{
+    salut_sock *s = new_udp();
+
+    connect_to(s, bound(new_udp()));
+    tell_own_host(s);
+    tell_host_of_peer(s);
+}
+
+static void udp_by_ipv4_at_a_socket_of_both_families(void)
+{
+    salut_sock *s = new_udp();
+    salut_addr there, from;
+    char bytes[10];
+
+    salut_bind(s, "", 0);
+    salut_resolve(&there, HOST, port_of(s));
+    tell(salut_sendto(new_udp(), "hello", 5, &there));
+    tell_received(salut_recvfrom(s, bytes, sizeof bytes, &from), bytes);
+    tell_word(salut_addr_host(&from));
+    tell(salut_sendto(s, "back", 4, &from));
 }
 
 static void tell_send_to_host(salut_sock *s, const char *host)
@@ -803,6 +1307,11 @@ static void leave_behind(const char *path, int type)
     close(fd);
 }
 
+static void abstract_name(char *name, size_t size)
+{
+    snprintf(name, size, "@salut-semantics-%d", getpid());
+}
+
 static salut_sock *bound_at(salut_kind kind, const char *path)
 {
     salut_sock *s = keep(salut_socket(kind));
@@ -830,6 +1339,135 @@ static void unix_connect_to_what_a_program_left_behind(void)
     unlink("stale");
 }
 
+static void unix_connect_to_one_who_does_not_listen(void)
+{
+    bound_at(SALUT_UNIX, "bound");
+    tell(salut_connect(new_unix(), "bound", 0));
+}
+
+static void unix_connect_to_a_socket_for_datagrams(void)
+{
+    bound_at(SALUT_UNIX_DATAGRAM, "datagrams");
+    tell(salut_connect(new_unix(), "datagrams", 0));
+}
+
+static void unix_connect_to_an_abstract_name_that_nobody_has(void)
+{
+    tell(salut_connect(new_unix(), "@salut-semantics-nobody", 0));
+}
+
+static void unix_connect_twice(void)
+{
+    salut_sock *client = new_unix();
+
+    salut_listen(bound_at(SALUT_UNIX, "path"), 8);
+    tell(salut_connect(client, "path", 0));
+    tell(salut_connect(client, "path", 0));
+}
+
+static void unix_names_of_both_ends(void)
+{
+    salut_sock *server = bound_at(SALUT_UNIX, "path");
+    salut_sock *client = new_unix();
+    salut_sock *accepted;
+
+    salut_listen(server, 8);
+    salut_connect(client, "path", 0);
+    accepted = keep(salut_accept(server, NULL));
+    tell_path_of(client, salut_local);
+    tell_path_of(client, salut_peer);
+    tell_path_of(accepted, salut_local);
+    tell_path_of(accepted, salut_peer);
+}
+
+static void unix_recv_after_the_listener_closed_before_it_accepted(void)
+{
+    salut_sock *server = bound_at(SALUT_UNIX, "path");
+    salut_sock *client = new_unix();
+
+    salut_listen(server, 8);
+    salut_connect(client, "path", 0);
+    salut_close(server);
+    tell_recv(client, 10);
+}
+
+static void unix_recv_and_send_after_the_peer_closed(void)
+{
+    struct pair p = unix_pair();
+
+    send_text(p.server, "hello");
+    salut_close(p.server);
+    tell(send_text(p.client, "x"));
+    tell_recv(p.client, 10);
+    tell_recv(p.client, 10);
+}
+
+static void unix_recv_after_the_peer_closed_with_bytes_unread(void)
+{
+    struct pair p = unix_pair();
+
+    send_text(p.client, "unread");
+    salut_close(p.server);
+    tell_recv(p.client, 10);
+}
+
+static void unix_send_after_the_peer_closed_with_bytes_unread(void)
+{
+    struct pair p = unix_pair();
+
+    send_text(p.client, "unread");
+    salut_close(p.server);
+    tell(send_text(p.client, "x"));
+    tell(send_text(p.client, "x"));
+}
+
+static void unix_recv_bytes_after_the_peer_closed_with_bytes_unread(void)
+{
+    struct pair p = unix_pair();
+
+    send_text(p.client, "unread");
+    send_text(p.server, "hello");
+    salut_close(p.server);
+    tell_recv(p.client, 10);
+    tell_recv(p.client, 10);
+}
+
+static void unix_half_close_and_still_receive(void)
+{
+    struct pair p = unix_pair();
+
+    tell(salut_shutdown(p.client, SHUT_WR));
+    tell_recv(p.server, 10);
+    tell(send_text(p.server, "late"));
+    tell_recv(p.client, 10);
+    tell(send_text(p.client, "x"));
+}
+
+static void unix_send_to_one_who_shut_down_reading(void)
+{
+    struct pair p = unix_pair();
+
+    tell(salut_shutdown(p.client, SHUT_RD));
+    tell_recv(p.client, 10);
+    tell(send_text(p.server, "x"));
+    tell(send_text(p.client, "back"));
+    tell_recv(p.server, 10);
+}
+
+static void unix_shutdown_after_the_peer_closed(void)
+{
+    struct pair p = unix_pair();
+
+    salut_close(p.server);
+    tell(salut_shutdown(p.client, SHUT_WR));
+}
+
+static void unix_send_and_recv_unconnected(void)
+{
+    tell(send_text(new_unix(), "x"));
+    tell_recv(new_unix(), 10);
+}
+
 static void unix_bind_to_what_a_program_left_behind(void)
 {
     leave_behind("stale", SOCK_STREAM);
@@ -841,6 +1479,15 @@ static void unix_bind_to_a_path_in_use(void)
 {
     salut_listen(bound_at(SALUT_UNIX, "used"), 8);
     tell(salut_bind(new_unix(), "used", 0));
+}
+
+static void unix_bind_to_an_abstract_name_in_use(void)
+{
+    char name[64];
+
+    abstract_name(name, sizeof name);
+    salut_listen(bound_at(SALUT_UNIX, name), 8);
+    tell(salut_bind(new_unix(), name, 0));
 }
 
 static void unix_bind_where_there_is_no_directory(void)
@@ -873,15 +1520,14 @@ static void unix_abstract_name(void)
     salut_addr peer;
     char name[64];
 
-    snprintf(name, sizeof name, "@salut-semantics-%d", getpid());
+    abstract_name(name, sizeof name);
     server = bound_at(SALUT_UNIX, name);
     salut_listen(server, 8);
     tell(salut_connect(client, name, 0));
     accepted = keep(salut_accept(server, &peer));
     send_text(accepted, "hello");
     tell_recv(client, 10);
-    snprintf(name, sizeof name, "'%s'", salut_addr_host(&peer));
-    tell_word(name);
+    tell_path(&peer);
 }
 
 static void unix_connect_times_out_when_the_backlog_is_full(void)
@@ -930,6 +1576,119 @@ static void unix_datagram_to_one_who_never_reads(void)
     tell(result);
 }
 
+static void recv_late(void *socket)
+{
+    char byte;
+
+    salut_sleep(BRIEFLY);
+    salut_recv(socket, &byte, 1);
+}
+
+static void unix_datagram_to_one_who_reads_late(void)
+{
+    salut_sock *receiver = bound_at(SALUT_UNIX_DATAGRAM, "slow");
+    salut_sock *s = keep(salut_socket(SALUT_UNIX_DATAGRAM));
+    salut_fiber *late;
+
+    salut_settimeout(s, 0);
+    while (send_text_to(s, "x", receiver) == 1)
+        continue;
+    late = salut_go(recv_late, receiver);
+    salut_settimeout(s, 60);
+    tell(send_text_to(s, "x", receiver));
+    salut_join(late);
+}
+
+static void unix_datagram_to_ones_peer_who_reads_late(void)
+{
+    salut_sock *receiver = bound_at(SALUT_UNIX_DATAGRAM, "slow");
+    salut_sock *s = keep(salut_socket(SALUT_UNIX_DATAGRAM));
+    salut_fiber *late;
+
+    salut_connect(s, "slow", 0);
+    salut_settimeout(s, 0);
+    while (send_text(s, "x") == 1)
+        continue;
+    late = salut_go(recv_late, receiver);
+    salut_settimeout(s, 60);
+    tell(send_text(s, "x"));
+    salut_join(late);
+}
+
+static void unix_datagram_to_one_who_is_gone(void)
+{
+    salut_sock *receiver = bound_at(SALUT_UNIX_DATAGRAM, "gone");
+    salut_sock *s = keep(salut_socket(SALUT_UNIX_DATAGRAM));
+
+    salut_connect(s, "gone", 0);
+    tell(send_text(s, "x"));
+    salut_close(receiver);
+    tell(send_text(s, "x"));
+    tell(send_text(s, "x"));
+}
+
+static void unix_datagram_to_a_stream(void)
+{
+    salut_sock *s = keep(salut_socket(SALUT_UNIX_DATAGRAM));
+    salut_addr stream = path_address("stream");
+
+    salut_listen(bound_at(SALUT_UNIX, "stream"), 8);
+    tell(salut_sendto(s, "x", 1, &stream));
+    tell(salut_connect(s, "stream", 0));
+}
+
+static void unix_datagram_to_one_who_is_connected_elsewhere(void)
+{
+    salut_sock *peer = bound_at(SALUT_UNIX_DATAGRAM, "peer");
+    salut_sock *s = bound_at(SALUT_UNIX_DATAGRAM, "connected");
+    salut_sock *stranger = keep(salut_socket(SALUT_UNIX_DATAGRAM));
+
+    salut_connect(s, "peer", 0);
+    tell(send_text_to(stranger, "x", s));
+    tell(send_text_to(peer, "x", s));
+    tell(salut_connect(stranger, "connected", 0));
+}
+
+static void unix_datagram_that_is_empty_and_one_longer_than_the_buffer(void)
+{
+    salut_sock *receiver = bound_at(SALUT_UNIX_DATAGRAM, "path");
+    salut_sock *s = keep(salut_socket(SALUT_UNIX_DATAGRAM));
+
+    tell(send_text_to(s, "", receiver));
+    tell(send_text_to(s, "hello", receiver));
+    tell(send_text_to(s, "next", receiver));
+    tell_recvfrom(receiver, 4);
+    tell_recvfrom(receiver, 4);
+    tell_recvfrom(receiver, 4);
+}
+
+static void unix_datagram_of_64_kib_and_of_8_mib(void)
+{
+    salut_sock *receiver = bound_at(SALUT_UNIX_DATAGRAM, "path");
+    salut_sock *s = keep(salut_socket(SALUT_UNIX_DATAGRAM));
+    salut_addr there = address_of(receiver);
+    void *zeros = calloc(8, MEBIBYTE);
+
+    tell(salut_sendto(s, zeros, 65536, &there));
+    tell(salut_sendto(s, zeros, 8 * MEBIBYTE, &there));
+    free(zeros);
+}
+
+static void unix_datagram_names_of_senders(void)
+{
+    salut_sock *receiver = bound_at(SALUT_UNIX_DATAGRAM, "path");
+    salut_sock *named = bound_at(SALUT_UNIX_DATAGRAM, "named");
+    salut_addr from;
+    char bytes[10];
+
+    send_text_to(keep(salut_socket(SALUT_UNIX_DATAGRAM)), "x", receiver);
+    send_text_to(named, "x", receiver);
+    for (int i = 0; i < 2; i++) {
+        tell(salut_recvfrom(receiver, bytes, sizeof bytes, &from));
+        tell_path(&from);
+    }
+}
+
 /* ---- Who is there, and what is set --------------------------------------------------------- */
 
 static void close_twice(void)
@@ -971,6 +1730,11 @@ static void descriptor_after_close(void)
     tell_word(salut_fd(s) == -1 ? "-1" : "there");
 }
 
+static void descriptor_of_nothing(void)
+{
+    tell(salut_from_fd(NO_DESCRIPTOR) ? 0 : -1);
+}
+
 static void close_while_a_duplicate_of_the_descriptor_is_open(void)
 {
     struct pair p = pair();
@@ -1001,11 +1765,68 @@ static void name_of_the_peer_after_its_reset(void)
     tell(salut_peer(p.client, &peer));
 }
 
+static void name_of_the_peer_after_it_closed(void)
+{
+    struct pair p = pair();
+
+    salut_close(p.server);
+    wait_for(p.client, POLLIN);
+    tell_host_of_peer(p.client);
+}
+
+static void name_of_the_peer_after_both_ends_are_closed(void)
+{
+    struct pair p = pair();
+    salut_addr peer;
+
+    salut_shutdown(p.client, SHUT_WR);
+    salut_shutdown(p.server, SHUT_WR);
+    wait_for(p.client, POLLIN);
+    tell(salut_peer(p.server, &peer));
+}
+
+static void names_of_both_ends_agree(void)
+{
+    struct pair p = pair();
+    salut_addr peer;
+
+    salut_peer(p.server, &peer);
+    tell(salut_addr_port(&peer) == port_of(p.client));
+    salut_peer(p.client, &peer);
+    tell(salut_addr_port(&peer) == port_of(p.server));
+    tell_own_host(p.client);
+    tell_own_host(p.server);
+}
+
+static void own_name_after_a_reset(void)
+{
+    struct pair p = pair();
+
+    reset(p.server);
+    wait_for(p.client, POLLERR);
+    tell_own_host(p.client);
+}
+
+static void name_of_a_listeners_peer(void)
+{
+    salut_addr peer;
+
+    tell(salut_peer(listener(8), &peer));
+}
+
 static void own_name_when_unbound(void)
 {
     salut_addr address;
 
     tell(salut_local(new_tcp(), &address));
+}
+
+static void names_of_a_pair(void)
+{
+    struct pair p = unix_pair();
+
+    tell_path_of(p.client, salut_local);
+    tell_path_of(p.client, salut_peer);
 }
 
 static void tell_peer_at(salut_sock *server, const char *host)
@@ -1102,8 +1923,10 @@ static const struct behaviour {
     BEHAVIOUR(accept_times_out),
     BEHAVIOUR(connect_times_out_when_the_backlog_is_full),
     BEHAVIOUR(recv_at_timeout_0),
+    BEHAVIOUR(recv_at_timeout_0_when_bytes_are_there),
     BEHAVIOUR(accept_at_timeout_0),
     BEHAVIOUR(connect_at_timeout_0),
+    BEHAVIOUR(connect_at_timeout_0_and_again_with_time),
     BEHAVIOUR(send_at_timeout_0_while_there_is_no_room_and_again_when_there_is),
     BEHAVIOUR(send_again_after_a_timeout_in_the_middle),
     BEHAVIOUR(send_a_lot_with_a_timeout_to_one_who_reads_when_there_is_no_more_room),
@@ -1113,14 +1936,29 @@ static const struct behaviour {
     BEHAVIOUR(recv_a_part),
     BEHAVIOUR(recv_after_the_peer_closed),
     BEHAVIOUR(recv_after_a_reset),
+    BEHAVIOUR(recv_after_bytes_and_a_reset),
     BEHAVIOUR(send_after_a_reset),
+    BEHAVIOUR(send_and_then_recv_after_a_reset),
+    BEHAVIOUR(recv_and_then_send_after_a_reset),
+    BEHAVIOUR(shutdown_after_a_reset),
     BEHAVIOUR(send_after_the_peer_closed),
+    BEHAVIOUR(recv_after_a_send_that_the_peer_had_closed_to),
     BEHAVIOUR(send_to_the_gone_raises_no_signal),
     BEHAVIOUR(recv_after_the_peer_closed_with_bytes_unread),
+    BEHAVIOUR(send_after_the_peer_closed_with_bytes_unread),
+    BEHAVIOUR(send_a_lot_to_one_who_breaks_off),
+    BEHAVIOUR(close_with_bytes_on_their_way),
+    BEHAVIOUR(half_close_with_bytes_on_their_way),
     BEHAVIOUR(accept_a_client_that_is_gone),
+    BEHAVIOUR(accept_a_client_that_has_said_goodbye),
+    BEHAVIOUR(recv_after_the_listener_closed_before_it_accepted),
+    BEHAVIOUR(conversation_goes_on_when_the_listener_closes),
     BEHAVIOUR(half_close_and_still_receive),
+    BEHAVIOUR(half_close_of_both_ends),
+    BEHAVIOUR(shutdown_after_both_ends_are_closed),
     BEHAVIOUR(send_after_half_close),
     BEHAVIOUR(recv_after_shutting_down_reading),
+    BEHAVIOUR(shutdown_both_ways),
     BEHAVIOUR(shutdown_twice),
     BEHAVIOUR(shutdown_unconnected),
     BEHAVIOUR(shutdown_of_a_listener),
@@ -1131,14 +1969,32 @@ static const struct behaviour {
     BEHAVIOUR(send_unconnected),
     BEHAVIOUR(recv_on_a_listener),
     BEHAVIOUR(connect_where_nobody_listens_and_then_where_somebody_does),
+    BEHAVIOUR(connect_when_the_listener_has_closed),
+    BEHAVIOUR(connect_a_bound_socket_where_nobody_listens_and_then_where_somebody_does),
     BEHAVIOUR(connect_twice),
     BEHAVIOUR(connect_a_listener),
+    BEHAVIOUR(connect_by_ipv6_where_only_ipv4_is_heard),
+    BEHAVIOUR(connect_by_ipv4_where_only_ipv6_is_heard),
+    BEHAVIOUR(connect_to_a_mapped_address),
+    BEHAVIOUR(connect_to_any_address),
+    BEHAVIOUR(connect_to_a_broadcast_address),
+    BEHAVIOUR(clients_that_wait_in_a_backlog_of_1),
+    BEHAVIOUR(clients_are_accepted_in_the_order_they_came),
     BEHAVIOUR(connect_to_port_0),
     BEHAVIOUR(connect_to_port_65536),
     BEHAVIOUR(connect_to_no_host),
     BEHAVIOUR(bind_twice),
     BEHAVIOUR(bind_where_somebody_listens),
+    BEHAVIOUR(bind_where_somebody_is_who_does_not_listen),
+    BEHAVIOUR(bind_to_every_interface_where_somebody_listens),
+    BEHAVIOUR(bind_where_somebody_listens_to_every_interface),
+    BEHAVIOUR(bind_to_ipv6_where_somebody_listens_by_ipv4),
+    BEHAVIOUR(bind_to_every_ipv4_interface_where_somebody_listens_by_ipv6),
+    BEHAVIOUR(bind_for_datagrams_where_somebody_listens),
+    BEHAVIOUR(bind_for_datagrams_where_somebody_is),
     BEHAVIOUR(bind_to_an_address_of_another_machine),
+    BEHAVIOUR(bind_to_an_ipv6_address_of_another_machine),
+    BEHAVIOUR(bind_when_connected),
     BEHAVIOUR(bind_to_port_65536),
     BEHAVIOUR(bind_while_the_port_is_in_time_wait),
     BEHAVIOUR(bind_to_localhost),
@@ -1151,14 +2007,26 @@ static const struct behaviour {
     BEHAVIOUR(accept_without_listen),
     BEHAVIOUR(datagram_to_oneself),
     BEHAVIOUR(empty_datagram),
+    BEHAVIOUR(empty_datagram_on_a_connected_socket),
     BEHAVIOUR(datagram_longer_than_the_buffer_and_the_one_after_it),
+    BEHAVIOUR(datagrams_come_in_the_order_they_were_sent),
     BEHAVIOUR(largest_udp_datagram_and_one_byte_more),
+    BEHAVIOUR(largest_udp_datagram_by_ipv6_and_one_byte_more),
     BEHAVIOUR(udp_connected_where_nobody_is),
+    BEHAVIOUR(udp_unconnected_hears_of_no_refusal),
+    BEHAVIOUR(udp_refusal_is_told_once),
     BEHAVIOUR(udp_connected_twice),
     BEHAVIOUR(udp_connected_hears_only_its_peer),
     BEHAVIOUR(udp_connected_sends_elsewhere),
+    BEHAVIOUR(udp_to_port_0),
+    BEHAVIOUR(udp_shutdown_unconnected),
+    BEHAVIOUR(udp_send_after_half_close),
+    BEHAVIOUR(udp_recv_after_shutting_down_reading),
     BEHAVIOUR(udp_send_unconnected),
     BEHAVIOUR(udp_recv_unbound),
+    BEHAVIOUR(udp_own_name_of_one_who_has_sent),
+    BEHAVIOUR(udp_own_name_of_one_who_is_connected),
+    BEHAVIOUR(udp_by_ipv4_at_a_socket_of_both_families),
     BEHAVIOUR(udp_to_ipv6_from_ipv4),
     BEHAVIOUR(udp_broadcast_without_leave),
     BEHAVIOUR(recvfrom_on_a_stream),
@@ -1166,8 +2034,23 @@ static const struct behaviour {
     BEHAVIOUR(unix_connect_where_there_is_no_file),
     BEHAVIOUR(unix_connect_to_a_plain_file),
     BEHAVIOUR(unix_connect_to_what_a_program_left_behind),
+    BEHAVIOUR(unix_connect_to_one_who_does_not_listen),
+    BEHAVIOUR(unix_connect_to_a_socket_for_datagrams),
+    BEHAVIOUR(unix_connect_to_an_abstract_name_that_nobody_has),
+    BEHAVIOUR(unix_connect_twice),
+    BEHAVIOUR(unix_names_of_both_ends),
+    BEHAVIOUR(unix_recv_after_the_listener_closed_before_it_accepted),
+    BEHAVIOUR(unix_recv_and_send_after_the_peer_closed),
+    BEHAVIOUR(unix_recv_after_the_peer_closed_with_bytes_unread),
+    BEHAVIOUR(unix_send_after_the_peer_closed_with_bytes_unread),
+    BEHAVIOUR(unix_recv_bytes_after_the_peer_closed_with_bytes_unread),
+    BEHAVIOUR(unix_half_close_and_still_receive),
+    BEHAVIOUR(unix_send_to_one_who_shut_down_reading),
+    BEHAVIOUR(unix_shutdown_after_the_peer_closed),
+    BEHAVIOUR(unix_send_and_recv_unconnected),
     BEHAVIOUR(unix_bind_to_what_a_program_left_behind),
     BEHAVIOUR(unix_bind_to_a_path_in_use),
+    BEHAVIOUR(unix_bind_to_an_abstract_name_in_use),
     BEHAVIOUR(unix_bind_where_there_is_no_directory),
     BEHAVIOUR(unix_path_of_107_and_of_108_bytes),
     BEHAVIOUR(unix_close_unlinks_the_path),
@@ -1175,14 +2058,29 @@ static const struct behaviour {
     BEHAVIOUR(unix_connect_times_out_when_the_backlog_is_full),
     BEHAVIOUR(unix_datagram_where_there_is_no_file_and_to_one_left_behind),
     BEHAVIOUR(unix_datagram_to_one_who_never_reads),
+    BEHAVIOUR(unix_datagram_to_one_who_reads_late),
+    BEHAVIOUR(unix_datagram_to_ones_peer_who_reads_late),
+    BEHAVIOUR(unix_datagram_to_one_who_is_gone),
+    BEHAVIOUR(unix_datagram_to_a_stream),
+    BEHAVIOUR(unix_datagram_to_one_who_is_connected_elsewhere),
+    BEHAVIOUR(unix_datagram_that_is_empty_and_one_longer_than_the_buffer),
+    BEHAVIOUR(unix_datagram_of_64_kib_and_of_8_mib),
+    BEHAVIOUR(unix_datagram_names_of_senders),
     BEHAVIOUR(close_twice),
     BEHAVIOUR(use_after_close),
     BEHAVIOUR(descriptor_before_bind),
     BEHAVIOUR(descriptor_after_close),
+    BEHAVIOUR(descriptor_of_nothing),
     BEHAVIOUR(close_while_a_duplicate_of_the_descriptor_is_open),
     BEHAVIOUR(name_of_the_peer_when_unconnected),
     BEHAVIOUR(name_of_the_peer_after_its_reset),
+    BEHAVIOUR(name_of_the_peer_after_it_closed),
+    BEHAVIOUR(name_of_the_peer_after_both_ends_are_closed),
+    BEHAVIOUR(names_of_both_ends_agree),
+    BEHAVIOUR(own_name_after_a_reset),
+    BEHAVIOUR(name_of_a_listeners_peer),
     BEHAVIOUR(own_name_when_unbound),
+    BEHAVIOUR(names_of_a_pair),
     BEHAVIOUR(peer_by_ipv6),
     BEHAVIOUR(peer_by_ipv4_at_a_listener_of_both_families),
     BEHAVIOUR(option_tcp_nodelay_of_both_ends),

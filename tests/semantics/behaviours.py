@@ -4,6 +4,7 @@ ours. The two files have the same behaviours in the same order; test_semantics.p
 An outcome is what the calls that matter returned, in their order: a number, "5 hello" for bytes
 that came, or the name of an error.
 """
+import contextlib
 import errno
 import os
 import select
@@ -16,6 +17,7 @@ from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM, SOL_SOCK
 BRIEFLY = 0.05  # for a wait that is meant to end in vain
 HOST = "127.0.0.1"
 MEBIBYTE = 1 << 20
+NO_DESCRIPTOR = 99999
 
 behaviours = []
 outcomes = []
@@ -117,6 +119,14 @@ def wait_for(s, events):
         raise AssertionError("the event did not come")
 
 
+def count_all(s):
+    """How many bytes come until the end."""
+    count = 0
+    while data := s.recv(4096):
+        count += len(data)
+    return count
+
+
 def reset(s):
     """Closes so that the peer is told off instead of told goodbye."""
     s.setsockopt(SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -171,6 +181,16 @@ def recv_at_timeout_0():
 
 
 @behaviour
+def recv_at_timeout_0_when_bytes_are_there():
+    client, server = pair()
+    server.sendall(b"hello")
+    wait_for(client, select.POLLIN)
+    client.settimeout(0)
+    tell(client.recv, 10)
+    tell(client.recv, 10)
+
+
+@behaviour
 def accept_at_timeout_0():
     s = listener()
     s.settimeout(0)
@@ -182,6 +202,16 @@ def connect_at_timeout_0():
     client = new()
     client.settimeout(0)
     tell(client.connect, listener().getsockname())
+
+
+@behaviour
+def connect_at_timeout_0_and_again_with_time():
+    client = new()
+    address = listener().getsockname()
+    client.settimeout(0)
+    tell(client.connect, address)
+    client.settimeout(60)
+    tell(client.connect, address)
 
 
 @behaviour
@@ -268,12 +298,50 @@ def recv_after_a_reset():
 
 
 @behaviour
+def recv_after_bytes_and_a_reset():
+    client, server = pair()
+    server.sendall(b"hello")
+    wait_for(client, select.POLLIN)
+    reset(server)
+    wait_for(client, select.POLLERR)
+    tell(client.recv, 10)
+    tell(client.recv, 10)
+
+
+@behaviour
 def send_after_a_reset():
     client, server = pair()
     reset(server)
     wait_for(client, select.POLLERR)
     tell(client.send, b"x")
     tell(client.send, b"x")
+
+
+@behaviour
+def send_and_then_recv_after_a_reset():
+    client, server = pair()
+    reset(server)
+    wait_for(client, select.POLLERR)
+    tell(client.send, b"x")
+    tell(client.recv, 10)
+
+
+@behaviour
+def recv_and_then_send_after_a_reset():
+    client, server = pair()
+    reset(server)
+    wait_for(client, select.POLLERR)
+    tell(client.recv, 10)
+    tell(client.send, b"x")
+    tell(client.send, b"x")
+
+
+@behaviour
+def shutdown_after_a_reset():
+    client, server = pair()
+    reset(server)
+    wait_for(client, select.POLLERR)
+    tell(client.shutdown, socket.SHUT_WR)
 
 
 @behaviour
@@ -284,6 +352,18 @@ def send_after_the_peer_closed():
     tell(client.send, b"x")
     wait_for(client, select.POLLERR)
     tell(client.send, b"x")
+
+
+@behaviour
+def recv_after_a_send_that_the_peer_had_closed_to():
+    client, server = pair()
+    server.close()
+    wait_for(client, select.POLLIN)
+    tell(client.send, b"x")
+    wait_for(client, select.POLLERR)
+    tell(client.recv, 10)
+    tell(client.send, b"x")
+    tell(client.recv, 10)
 
 
 @behaviour
@@ -304,6 +384,46 @@ def recv_after_the_peer_closed_with_bytes_unread():
 
 
 @behaviour
+def send_after_the_peer_closed_with_bytes_unread():
+    client, server = pair()
+    client.sendall(b"unread")
+    wait_for(server, select.POLLIN)
+    server.close()
+    wait_for(client, select.POLLERR)
+    tell(client.send, b"x")
+    tell(client.send, b"x")
+
+
+@behaviour
+def send_a_lot_to_one_who_breaks_off():
+    client, server = narrow_pair()
+    late = threading.Timer(BRIEFLY, reset, [server])
+    late.start()
+    tell(client.sendall, bytes(8 * MEBIBYTE))
+    tell(client.send, b"x")
+    tell(client.recv, 10)
+    late.join()
+
+
+@behaviour
+def close_with_bytes_on_their_way():
+    client, server = narrow_pair()
+    client.sendall(bytes(32 * 1024))
+    client.close()
+    tell(count_all, server)
+
+
+@behaviour
+def half_close_with_bytes_on_their_way():
+    client, server = narrow_pair()
+    client.sendall(bytes(32 * 1024))
+    tell(client.shutdown, socket.SHUT_WR)
+    tell(count_all, server)
+    tell(server.send, b"late")
+    tell(client.recv, 10)
+
+
+@behaviour
 def accept_a_client_that_is_gone():
     server = listener()
     client = new()
@@ -314,12 +434,63 @@ def accept_a_client_that_is_gone():
 
 
 @behaviour
+def accept_a_client_that_has_said_goodbye():
+    server = listener()
+    client = new()
+    client.connect(server.getsockname())
+    client.sendall(b"hello")
+    client.close()
+    accepted = keep(server.accept()[0])
+    tell(accepted.recv, 10)
+    tell(accepted.recv, 10)
+
+
+@behaviour
+def recv_after_the_listener_closed_before_it_accepted():
+    server = listener()
+    client = new()
+    client.connect(server.getsockname())
+    server.close()
+    tell(client.recv, 10)
+
+
+@behaviour
+def conversation_goes_on_when_the_listener_closes():
+    server = listener()
+    client = new()
+    client.connect(server.getsockname())
+    accepted = keep(server.accept()[0])
+    server.close()
+    tell(client.send, b"hello")
+    tell(accepted.recv, 10)
+
+
+@behaviour
 def half_close_and_still_receive():
     client, server = pair()
     tell(client.shutdown, socket.SHUT_WR)
     tell(server.recv, 10)
     tell(server.send, b"late")
     tell(client.recv, 10)
+
+
+@behaviour
+def half_close_of_both_ends():
+    client, server = pair()
+    tell(client.shutdown, socket.SHUT_WR)
+    tell(server.shutdown, socket.SHUT_WR)
+    tell(client.recv, 10)
+    tell(server.recv, 10)
+    tell(client.send, b"x")
+
+
+@behaviour
+def shutdown_after_both_ends_are_closed():
+    client, server = pair()
+    client.shutdown(socket.SHUT_WR)
+    server.shutdown(socket.SHUT_WR)
+    wait_for(client, select.POLLIN)
+    tell(server.shutdown, socket.SHUT_RDWR)
 
 
 @behaviour
@@ -335,6 +506,15 @@ def recv_after_shutting_down_reading():
     tell(client.shutdown, socket.SHUT_RD)
     tell(client.recv, 10)
     tell(server.send, b"x")
+
+
+@behaviour
+def shutdown_both_ways():
+    client, server = pair()
+    tell(client.shutdown, socket.SHUT_RDWR)
+    tell(client.recv, 10)
+    tell(client.send, b"x")
+    tell(server.recv, 10)
 
 
 @behaviour
@@ -399,6 +579,23 @@ def connect_where_nobody_listens_and_then_where_somebody_does():
 
 
 @behaviour
+def connect_when_the_listener_has_closed():
+    server = listener()
+    address = server.getsockname()
+    server.close()
+    tell(new().connect, address)
+
+
+@behaviour
+def connect_a_bound_socket_where_nobody_listens_and_then_where_somebody_does():
+    client = bound(new())
+    port = client.getsockname()[1]
+    tell(client.connect, nobody())
+    tell(client.connect, listener().getsockname())
+    tell(lambda: int(client.getsockname()[1] == port))
+
+
+@behaviour
 def connect_twice():
     client, _ = pair()
     tell(client.connect, listener().getsockname())
@@ -407,6 +604,62 @@ def connect_twice():
 @behaviour
 def connect_a_listener():
     tell(listener().connect, listener().getsockname())
+
+
+@behaviour
+def connect_by_ipv6_where_only_ipv4_is_heard():
+    tell(new(AF_INET6).connect, ("::1", listener().getsockname()[1]))
+
+
+@behaviour
+def connect_by_ipv4_where_only_ipv6_is_heard():
+    server = bound(new(AF_INET6), ("::1", 0))
+    server.listen()
+    tell(new().connect, (HOST, server.getsockname()[1]))
+
+
+@behaviour
+def connect_to_a_mapped_address():
+    client = new(AF_INET6)
+    tell(client.connect, ("::ffff:127.0.0.1", listener().getsockname()[1]))
+    tell(lambda: client.getpeername()[0])
+
+
+@behaviour
+def connect_to_any_address():
+    client = new()
+    tell(client.connect, ("0.0.0.0", listener().getsockname()[1]))
+    tell(lambda: client.getpeername()[0])
+
+
+@behaviour
+def connect_to_a_broadcast_address():
+    tell(new().connect, ("127.255.255.255", listener().getsockname()[1]))
+
+
+@behaviour
+def clients_that_wait_in_a_backlog_of_1():
+    server = listener(1)
+    count = 0
+    try:
+        while True:
+            client = new()
+            client.settimeout(BRIEFLY)
+            client.connect(server.getsockname())
+            count += 1
+    except TimeoutError:
+        tell(lambda: count)
+
+
+@behaviour
+def clients_are_accepted_in_the_order_they_came():
+    server = listener()
+    for text in (b"a", b"b", b"c"):
+        client = new()
+        client.connect(server.getsockname())
+        client.sendall(text)
+    for _ in range(3):
+        tell(keep(server.accept()[0]).recv, 10)
 
 
 @behaviour
@@ -435,8 +688,57 @@ def bind_where_somebody_listens():
 
 
 @behaviour
+def bind_where_somebody_is_who_does_not_listen():
+    tell(new().bind, nobody())
+
+
+@behaviour
+def bind_to_every_interface_where_somebody_listens():
+    tell(new().bind, ("", listener().getsockname()[1]))
+
+
+@behaviour
+def bind_where_somebody_listens_to_every_interface():
+    server = keep(socket.create_server(("", 0), family=AF_INET6, dualstack_ipv6=True))
+    tell(new().bind, (HOST, server.getsockname()[1]))
+
+
+@behaviour
+def bind_to_ipv6_where_somebody_listens_by_ipv4():
+    tell(new(AF_INET6).bind, ("::1", listener().getsockname()[1]))
+
+
+@behaviour
+def bind_to_every_ipv4_interface_where_somebody_listens_by_ipv6():
+    server = bound(new(AF_INET6), ("::1", 0))
+    server.listen()
+    tell(new().bind, ("0.0.0.0", server.getsockname()[1]))
+
+
+@behaviour
+def bind_for_datagrams_where_somebody_listens():
+    tell(udp().bind, listener().getsockname())
+
+
+@behaviour
+def bind_for_datagrams_where_somebody_is():
+    tell(udp().bind, bound(udp()).getsockname())
+
+
+@behaviour
 def bind_to_an_address_of_another_machine():
     tell(new().bind, ("192.0.2.1", 0))
+
+
+@behaviour
+def bind_to_an_ipv6_address_of_another_machine():
+    tell(new(AF_INET6).bind, ("2001:db8::1", 0))
+
+
+@behaviour
+def bind_when_connected():
+    client, _ = pair()
+    tell(client.bind, (HOST, 0))
 
 
 @behaviour
@@ -521,6 +823,16 @@ def empty_datagram():
 
 
 @behaviour
+def empty_datagram_on_a_connected_socket():
+    peer, s = bound(udp()), bound(udp())
+    s.connect(peer.getsockname())
+    tell(s.send, b"")
+    tell(s.send, b"next")
+    tell(peer.recv, 10)
+    tell(peer.recv, 10)
+
+
+@behaviour
 def datagram_longer_than_the_buffer_and_the_one_after_it():
     s = bound(udp())
     s.sendto(b"hello", s.getsockname())
@@ -530,10 +842,26 @@ def datagram_longer_than_the_buffer_and_the_one_after_it():
 
 
 @behaviour
+def datagrams_come_in_the_order_they_were_sent():
+    s, other = bound(udp()), udp()
+    for text in (b"a", b"b", b"c", b"d", b"e"):
+        other.sendto(text, s.getsockname())
+    for _ in range(5):
+        tell(s.recv, 10)
+
+
+@behaviour
 def largest_udp_datagram_and_one_byte_more():
     s = bound(udp())
     tell(s.sendto, bytes(65507), s.getsockname())
     tell(s.sendto, bytes(65508), s.getsockname())
+
+
+@behaviour
+def largest_udp_datagram_by_ipv6_and_one_byte_more():
+    s = bound(new(AF_INET6, SOCK_DGRAM), ("::1", 0))
+    tell(s.sendto, bytes(65527), s.getsockname())
+    tell(s.sendto, bytes(65528), s.getsockname())
 
 
 @behaviour
@@ -546,6 +874,28 @@ def udp_connected_where_nobody_is():
     tell(s.send, b"x")
     tell(s.recv, 10)
     tell(s.send, b"x")
+
+
+@behaviour
+def udp_unconnected_hears_of_no_refusal():
+    nowhere, s = bound(udp()), bound(udp())
+    nowhere.connect(nowhere.getsockname())
+    s.settimeout(BRIEFLY)
+    tell(s.sendto, b"x", nowhere.getsockname())
+    tell(s.sendto, b"x", nowhere.getsockname())
+    tell(s.recv, 10)
+
+
+@behaviour
+def udp_refusal_is_told_once():
+    nowhere, s = bound(udp()), udp()
+    nowhere.connect(nowhere.getsockname())
+    s.connect(nowhere.getsockname())
+    tell(s.send, b"x")
+    wait_for(s, select.POLLERR)
+    tell(s.send, b"x")
+    s.settimeout(BRIEFLY)
+    tell(s.recv, 10)
 
 
 @behaviour
@@ -575,6 +925,33 @@ def udp_connected_sends_elsewhere():
 
 
 @behaviour
+def udp_to_port_0():
+    tell(udp().sendto, b"x", (HOST, 0))
+
+
+@behaviour
+def udp_shutdown_unconnected():
+    tell(bound(udp()).shutdown, socket.SHUT_WR)
+
+
+@behaviour
+def udp_send_after_half_close():
+    s = udp()
+    s.connect(bound(udp()).getsockname())
+    tell(s.shutdown, socket.SHUT_WR)
+    tell(s.send, b"x")
+
+
+@behaviour
+def udp_recv_after_shutting_down_reading():
+    s = udp()
+    s.connect(bound(udp()).getsockname())
+    tell(s.shutdown, socket.SHUT_RD)
+    s.settimeout(BRIEFLY)
+    tell(s.recv, 10)
+
+
+@behaviour
 def udp_send_unconnected():
     tell(udp().send, b"x")
 
@@ -584,6 +961,34 @@ def udp_recv_unbound():
     s = udp()
     s.settimeout(BRIEFLY)
     tell(s.recv, 10)
+
+
+@behaviour
+def udp_own_name_of_one_who_has_sent():
+    s = udp()
+    s.sendto(b"x", bound(udp()).getsockname())
+    tell(lambda: s.getsockname()[0])
+    tell(lambda: int(s.getsockname()[1] > 0))
+
+
+@behaviour
+def udp_own_name_of_one_who_is_connected():
+    s = udp()
+    s.connect(bound(udp()).getsockname())
+    tell(lambda: s.getsockname()[0])
+    tell(lambda: s.getpeername()[0])
+
+
+@behaviour
+def udp_by_ipv4_at_a_socket_of_both_families():
+    s = new(AF_INET6, SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    s.bind(("", 0))
+    tell(udp().sendto, b"hello", (HOST, s.getsockname()[1]))
+    data, source = s.recvfrom(10)
+    tell(lambda: data)
+    tell(lambda: source[0])
+    tell(s.sendto, b"back", source)
 
 
 @behaviour
@@ -636,6 +1041,128 @@ def unix_connect_to_what_a_program_left_behind():
 
 
 @behaviour
+def unix_connect_to_one_who_does_not_listen():
+    bound(new(AF_UNIX), "bound")
+    tell(new(AF_UNIX).connect, "bound")
+    os.unlink("bound")
+
+
+@behaviour
+def unix_connect_to_a_socket_for_datagrams():
+    bound(new(AF_UNIX, SOCK_DGRAM), "datagrams")
+    tell(new(AF_UNIX).connect, "datagrams")
+    os.unlink("datagrams")
+
+
+@behaviour
+def unix_connect_to_an_abstract_name_that_nobody_has():
+    tell(new(AF_UNIX).connect, "\0salut-semantics-nobody")
+
+
+@behaviour
+def unix_connect_twice():
+    client = new(AF_UNIX)
+    bound(new(AF_UNIX), "path").listen()
+    tell(client.connect, "path")
+    tell(client.connect, "path")
+    os.unlink("path")
+
+
+@behaviour
+def unix_names_of_both_ends():
+    server = bound(new(AF_UNIX), "path")
+    server.listen()
+    client = new(AF_UNIX)
+    client.connect("path")
+    accepted = keep(server.accept()[0])
+    for call in (client.getsockname, client.getpeername,
+                 accepted.getsockname, accepted.getpeername):
+        tell(lambda call=call: repr(call()))
+    os.unlink("path")
+
+
+@behaviour
+def unix_recv_after_the_listener_closed_before_it_accepted():
+    server = bound(new(AF_UNIX), "path")
+    server.listen()
+    client = new(AF_UNIX)
+    client.connect("path")
+    server.close()
+    tell(client.recv, 10)
+    os.unlink("path")
+
+
+@behaviour
+def unix_recv_and_send_after_the_peer_closed():
+    client, server = map(keep, socket.socketpair())
+    server.sendall(b"hello")
+    server.close()
+    tell(client.send, b"x")
+    tell(client.recv, 10)
+    tell(client.recv, 10)
+
+
+@behaviour
+def unix_recv_after_the_peer_closed_with_bytes_unread():
+    client, server = map(keep, socket.socketpair())
+    client.sendall(b"unread")
+    server.close()
+    tell(client.recv, 10)
+
+
+@behaviour
+def unix_send_after_the_peer_closed_with_bytes_unread():
+    client, server = map(keep, socket.socketpair())
+    client.sendall(b"unread")
+    server.close()
+    tell(client.send, b"x")
+    tell(client.send, b"x")
+
+
+@behaviour
+def unix_recv_bytes_after_the_peer_closed_with_bytes_unread():
+    client, server = map(keep, socket.socketpair())
+    client.sendall(b"unread")
+    server.sendall(b"hello")
+    server.close()
+    tell(client.recv, 10)
+    tell(client.recv, 10)
+
+
+@behaviour
+def unix_half_close_and_still_receive():
+    client, server = map(keep, socket.socketpair())
+    tell(client.shutdown, socket.SHUT_WR)
+    tell(server.recv, 10)
+    tell(server.send, b"late")
+    tell(client.recv, 10)
+    tell(client.send, b"x")
+
+
+@behaviour
+def unix_send_to_one_who_shut_down_reading():
+    client, server = map(keep, socket.socketpair())
+    tell(client.shutdown, socket.SHUT_RD)
+    tell(client.recv, 10)
+    tell(server.send, b"x")
+    tell(client.send, b"back")
+    tell(server.recv, 10)
+
+
+@behaviour
+def unix_shutdown_after_the_peer_closed():
+    client, server = map(keep, socket.socketpair())
+    server.close()
+    tell(client.shutdown, socket.SHUT_WR)
+
+
+@behaviour
+def unix_send_and_recv_unconnected():
+    tell(new(AF_UNIX).send, b"x")
+    tell(new(AF_UNIX).recv, 10)
+
+
+@behaviour
 def unix_bind_to_what_a_program_left_behind():
     leave_behind("stale")
     tell(new(AF_UNIX).bind, "stale")
@@ -647,6 +1174,13 @@ def unix_bind_to_a_path_in_use():
     bound(new(AF_UNIX), "used").listen()
     tell(new(AF_UNIX).bind, "used")
     os.unlink("used")
+
+
+@behaviour
+def unix_bind_to_an_abstract_name_in_use():
+    name = f"\0salut-semantics-{os.getpid()}"
+    bound(new(AF_UNIX), name).listen()
+    tell(new(AF_UNIX).bind, name)
 
 
 @behaviour
@@ -711,6 +1245,108 @@ def unix_datagram_to_one_who_never_reads():
     os.unlink("slow")
 
 
+@behaviour
+def unix_datagram_to_one_who_reads_late():
+    receiver = bound(new(AF_UNIX, SOCK_DGRAM), "slow")
+    s = new(AF_UNIX, SOCK_DGRAM)
+    s.settimeout(0)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            s.sendto(b"x", "slow")
+    late = threading.Timer(BRIEFLY, receiver.recv, [10])
+    late.start()
+    s.settimeout(60)
+    tell(s.sendto, b"x", "slow")
+    late.join()
+    os.unlink("slow")
+
+
+@behaviour
+def unix_datagram_to_ones_peer_who_reads_late():
+    receiver = bound(new(AF_UNIX, SOCK_DGRAM), "slow")
+    s = new(AF_UNIX, SOCK_DGRAM)
+    s.connect("slow")
+    s.settimeout(0)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            s.send(b"x")
+    late = threading.Timer(BRIEFLY, receiver.recv, [10])
+    late.start()
+    s.settimeout(60)
+    tell(s.send, b"x")
+    late.join()
+    os.unlink("slow")
+
+
+@behaviour
+def unix_datagram_to_one_who_is_gone():
+    receiver = bound(new(AF_UNIX, SOCK_DGRAM), "gone")
+    s = new(AF_UNIX, SOCK_DGRAM)
+    s.connect("gone")
+    tell(s.send, b"x")
+    receiver.close()
+    tell(s.send, b"x")
+    tell(s.send, b"x")
+    os.unlink("gone")
+
+
+@behaviour
+def unix_datagram_to_a_stream():
+    bound(new(AF_UNIX), "stream").listen()
+    s = new(AF_UNIX, SOCK_DGRAM)
+    tell(s.sendto, b"x", "stream")
+    tell(s.connect, "stream")
+    os.unlink("stream")
+
+
+@behaviour
+def unix_datagram_to_one_who_is_connected_elsewhere():
+    peer = bound(new(AF_UNIX, SOCK_DGRAM), "peer")
+    s = bound(new(AF_UNIX, SOCK_DGRAM), "connected")
+    stranger = new(AF_UNIX, SOCK_DGRAM)
+    s.connect("peer")
+    tell(stranger.sendto, b"x", "connected")
+    tell(peer.sendto, b"x", "connected")
+    tell(stranger.connect, "connected")
+    os.unlink("peer")
+    os.unlink("connected")
+
+
+@behaviour
+def unix_datagram_that_is_empty_and_one_longer_than_the_buffer():
+    receiver = bound(new(AF_UNIX, SOCK_DGRAM), "path")
+    s = new(AF_UNIX, SOCK_DGRAM)
+    tell(s.sendto, b"", "path")
+    tell(s.sendto, b"hello", "path")
+    tell(s.sendto, b"next", "path")
+    for _ in range(3):
+        tell(lambda: receiver.recvfrom(4)[0])
+    os.unlink("path")
+
+
+@behaviour
+def unix_datagram_of_64_kib_and_of_8_mib():
+    bound(new(AF_UNIX, SOCK_DGRAM), "path")
+    s = new(AF_UNIX, SOCK_DGRAM)
+    tell(s.sendto, bytes(65536), "path")
+    tell(s.sendto, bytes(8 * MEBIBYTE), "path")
+    os.unlink("path")
+
+
+@behaviour
+def unix_datagram_names_of_senders():
+    receiver = bound(new(AF_UNIX, SOCK_DGRAM), "path")
+    named = bound(new(AF_UNIX, SOCK_DGRAM), "named")
+    new(AF_UNIX, SOCK_DGRAM).sendto(b"x", "path")
+    named.sendto(b"x", "path")
+    for _ in range(2):
+        data, source = receiver.recvfrom(10)
+        tell(lambda data=data: len(data))
+        tell(lambda source=source: repr(source or ""))
+    os.unlink("path")
+    os.unlink("named")
+
+
 # ---- Who is there, and what is set -------------------------------------------------------------
 
 @behaviour
@@ -744,6 +1380,11 @@ def descriptor_after_close():
 
 
 @behaviour
+def descriptor_of_nothing():
+    tell_only_failure(lambda: socket.socket(fileno=NO_DESCRIPTOR))
+
+
+@behaviour
 def close_while_a_duplicate_of_the_descriptor_is_open():
     client, server = pair()
     duplicate = os.dup(server.fileno())
@@ -770,8 +1411,54 @@ def name_of_the_peer_after_its_reset():
 
 
 @behaviour
+def name_of_the_peer_after_it_closed():
+    client, server = pair()
+    server.close()
+    wait_for(client, select.POLLIN)
+    tell(lambda: client.getpeername()[0])
+
+
+@behaviour
+def name_of_the_peer_after_both_ends_are_closed():
+    client, server = pair()
+    client.shutdown(socket.SHUT_WR)
+    server.shutdown(socket.SHUT_WR)
+    wait_for(client, select.POLLIN)
+    tell(server.getpeername)
+
+
+@behaviour
+def names_of_both_ends_agree():
+    client, server = pair()
+    tell(lambda: int(server.getpeername() == client.getsockname()))
+    tell(lambda: int(client.getpeername() == server.getsockname()))
+    tell(lambda: client.getsockname()[0])
+    tell(lambda: server.getsockname()[0])
+
+
+@behaviour
+def own_name_after_a_reset():
+    client, server = pair()
+    reset(server)
+    wait_for(client, select.POLLERR)
+    tell(lambda: client.getsockname()[0])
+
+
+@behaviour
+def name_of_a_listeners_peer():
+    tell(listener().getpeername)
+
+
+@behaviour
 def own_name_when_unbound():
     tell(lambda: "{} {}".format(*new().getsockname()))
+
+
+@behaviour
+def names_of_a_pair():
+    client, _ = map(keep, socket.socketpair())
+    tell(lambda: repr(client.getsockname()))
+    tell(lambda: repr(client.getpeername()))
 
 
 @behaviour
