@@ -1,5 +1,6 @@
 /* overflow.c: the handler of SIGSEGV. It needs a stack of its own, since the one it reports is
- * full: each thread that starts fibers gets one (sigaltstack), unless it has one. */
+ * full: each thread that starts fibers gets one (sigaltstack), unless it has one. So do handlers
+ * of the program's own, which would find little room on a fiber's stack. */
 #include "fiber/overflow.h"
 #include "fiber/scheduler.h"
 
@@ -11,6 +12,9 @@
 
 /* Room for the kernel's frame with the widest vector registers of today (11 KiB with AMX). */
 enum { SIGNAL_STACK_BYTES = 64 * 1024 };
+
+_Thread_local bool overflow_watched;
+static _Thread_local void *signal_stack; /* NULL: the program's own, or none */
 
 static bool in_guard(const struct fiber *f, uintptr_t address)
 {
@@ -39,37 +43,44 @@ static void on_fault(int number, siginfo_t *info, void *context)
     }
 }
 
-void overflow_watch(struct scheduler *s)
+/* Only where the program has none of its own. */
+static void take_faults(void)
 {
     struct sigaction action, before;
-    stack_t stack;
 
-    if (s->overflow_watched)
+    if (sigaction(SIGSEGV, NULL, &before) || (before.sa_flags & SA_SIGINFO) ||
+        before.sa_handler != SIG_DFL)
         return;
-    s->overflow_watched = true;
-    if (sigaltstack(NULL, &stack) || !(stack.ss_flags & SS_DISABLE))
-        return;
-    if (sigaction(SIGSEGV, NULL, &before) ||
-        (before.sa_sigaction != on_fault && before.sa_handler != SIG_DFL))
-        return;
-    s->signal_stack = malloc(SIGNAL_STACK_BYTES);
-    if (!s->signal_stack)
-        return;
-    stack = (stack_t){.ss_sp = s->signal_stack, .ss_size = SIGNAL_STACK_BYTES};
-    sigaltstack(&stack, NULL);
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigaction(SIGSEGV, &action, NULL);
 }
 
-void overflow_unwatch(struct scheduler *s)
+void overflow_watch_thread(void)
+{
+    stack_t stack;
+
+    overflow_watched = true;
+    take_faults();
+    if (sigaltstack(NULL, &stack) || !(stack.ss_flags & SS_DISABLE))
+        return;
+    signal_stack = malloc(SIGNAL_STACK_BYTES);
+    if (!signal_stack)
+        return;
+    stack = (stack_t){.ss_sp = signal_stack, .ss_size = SIGNAL_STACK_BYTES};
+    sigaltstack(&stack, NULL);
+}
+
+void overflow_unwatch(void)
 {
     stack_t now;
 
-    if (!s->signal_stack)
+    overflow_watched = false;
+    if (!signal_stack)
         return;
-    if (!sigaltstack(NULL, &now) && now.ss_sp == s->signal_stack) /* not one that came after it */
+    if (!sigaltstack(NULL, &now) && now.ss_sp == signal_stack) /* not one that came after it */
         sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
-    free(s->signal_stack);
+    free(signal_stack);
+    signal_stack = NULL;
 }

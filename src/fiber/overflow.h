@@ -3,11 +3,20 @@
 #ifndef SALUT_FIBER_OVERFLOW_H
 #define SALUT_FIBER_OVERFLOW_H
 
-struct scheduler;
+#include <stdbool.h>
+
+extern _Thread_local bool overflow_watched;
+
+void overflow_watch_thread(void);
 
 /* Called at each fiber's start; does something at a thread's first. */
-void overflow_watch(struct scheduler *s);
+static inline void overflow_watch(void)
+{
+    if (!overflow_watched)
+        overflow_watch_thread();
+}
 
-void overflow_unwatch(struct scheduler *s);
+/* The thread ends, or its scheduler. */
+void overflow_unwatch(void);
 
 #endif

@@ -62,7 +62,6 @@ static void free_fibers(struct scheduler *s)
 /* Everything but the stacks. */
 static void free_the_rest(struct scheduler *s)
 {
-    overflow_unwatch(s);
     s->engine->calls->destroy(s->engine); /* its last letters may be for fibers: they come next */
     if (s->end_sockets)
         s->end_sockets(s, false);
@@ -83,6 +82,7 @@ static void end_thread(void *scheduler)
     if (s->current == &s->main) /* else the thread ends while standing on one of them */
         stack_pool_end(&s->stacks);
     free(s);
+    overflow_unwatch();
     error_current = NULL;
     scheduler_of_thread = NULL;
 }
@@ -449,6 +449,7 @@ struct scheduler *scheduler_create_apart(struct engine *e, struct stack *stack,
 
     if (!s)
         return NULL;
+    overflow_watch();
     s->main.stack = stack;
     s->main.function = function;
     s->main.argument = argument;
@@ -536,7 +537,7 @@ struct fiber *fiber_start(struct stack_pool *stacks, void (*function)(void *), v
         return NULL;
     }
     f->number = ++s->started;
-    overflow_watch(s);
+    overflow_watch();
     sanitizer_begin(&f->sanitizer, stack->low, (size_t)((char *)f - stack->low));
     context_make(&f->context, stack->low, f, fiber_begin, f);
     queue_add(&s->ready, f);

@@ -67,8 +67,6 @@ struct scheduler {
     struct waiter *waiters; /* fibers that wait at channels; channel.c's */
     struct fiber *ended;    /* its stack goes back once nobody stands on it */
     uint32_t started;       /* fibers so far */
-    bool overflow_watched;
-    void *signal_stack; /* NULL: the program's own, or none */
     struct fiber main;
 };
 

@@ -159,7 +159,6 @@ static void a_thread_may_end_within_a_fiber(void **state)
     (void)state;
     needs_no("ThreadSanitizer", "it can't end a thread within a fiber");
     needs_no("AddressSanitizer", "it can't end a thread within a fiber");
-    needs_no("valgrind", "the stack that the thread ends on can't be freed");
     in_a_thread(end_within_a_fiber, NULL);
 }
 
