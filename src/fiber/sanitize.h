@@ -34,6 +34,8 @@
 #endif
 #ifndef VALGRIND_STACK_REGISTER
 #define VALGRIND_STACK_REGISTER(low, high) 0
+#define VALGRIND_STACK_DEREGISTER(number) ((void)(number))
+#define RUNNING_ON_VALGRIND 0
 #endif
 
 /* What they keep for a fiber. */
@@ -103,6 +105,24 @@ static inline void sanitizer_end(struct sanitizer_state *s)
     __tsan_destroy_fiber(s->fiber);
 #endif
     (void)s;
+}
+
+/* Valgrind's number for a new stack, by which it is told of its end. */
+static inline unsigned sanitizer_stack_begins(void *low, void *high)
+{
+    (void)low, (void)high;
+    return (unsigned)VALGRIND_STACK_REGISTER(low, high);
+}
+
+static inline void sanitizer_stack_ends(unsigned number)
+{
+    VALGRIND_STACK_DEREGISTER(number);
+}
+
+/* Somebody wants to be told of each stack's end. */
+static inline int sanitizer_knows_stacks(void)
+{
+    return RUNNING_ON_VALGRIND != 0;
 }
 
 static inline void sanitizer_stack_mapped(void *low, size_t size)

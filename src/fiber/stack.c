@@ -102,11 +102,20 @@ static bool grow(struct stack_pool *pool)
     return true;
 }
 
+/* The record of a slab's nth stack, from 0. */
+static struct stack *stack_of(const struct stack_pool *pool, struct slab *slab, uint32_t n)
+{
+    size_t slot = pool->stack_bytes + stack_guard_bytes();
+    char *top = (char *)slab + (n + 2) * slot - (size_t)((n + 1) % COLORS) * COLOR_BYTES;
+
+    return (struct stack *)top - 1;
+}
+
 static struct stack *cut(struct stack_pool *pool)
 {
     size_t slot = pool->stack_bytes + stack_guard_bytes();
-    char *low, *top;
     struct stack *stack;
+    char *low;
 
     if (!pool->slabs || pool->cut == pool->slabs->count) {
         if (!grow(pool))
@@ -117,12 +126,10 @@ static struct stack *cut(struct stack_pool *pool)
         errno = ENOMEM;
         return NULL;
     }
-    pool->cut++;
-    top = low + slot - (size_t)(pool->cut % COLORS) * COLOR_BYTES;
-    stack = (struct stack *)top - 1;
+    stack = stack_of(pool, pool->slabs, pool->cut++);
     stack->low = low + stack_guard_bytes();
     stack->pool = pool;
-    (void)VALGRIND_STACK_REGISTER(stack->low, (char *)stack - 1);
+    stack->valgrind_number = sanitizer_stack_begins(stack->low, (char *)stack - 1);
     return stack;
 }
 
@@ -145,8 +152,22 @@ void stack_give_back(struct stack *stack)
     pool->free = stack;
 }
 
+/* The next mapping at this place may be a thread's stack, or anything. */
+static void forget_stacks(const struct stack_pool *pool)
+{
+    uint32_t count = pool->cut; /* of the newest slab; the others are full */
+
+    for (struct slab *slab = pool->slabs; slab; slab = slab->next) {
+        for (uint32_t n = 0; n < count; n++)
+            sanitizer_stack_ends(stack_of(pool, slab, n)->valgrind_number);
+        count = slab->next ? slab->next->count : 0;
+    }
+}
+
 void stack_pool_end(struct stack_pool *pool)
 {
+    if (sanitizer_knows_stacks())
+        forget_stacks(pool);
     while (pool->slabs) {
         struct slab *slab = pool->slabs;
         pool->slabs = slab->next;

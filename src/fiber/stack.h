@@ -12,6 +12,7 @@ struct stack {
     char *low; /* the lowest byte that may be used; the guard is below */
     struct stack *next_free;
     struct stack_pool *pool;
+    unsigned valgrind_number;
 };
 
 struct slab; /* many stacks in one mapping */

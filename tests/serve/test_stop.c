@@ -627,10 +627,6 @@ static void a_handler_that_never_waits_is_left_behind_and_told(void **state)
 
 int main(int argc, char **argv)
 {
-    if (watcher() && !strcmp(watcher(), "valgrind")) {
-        puts("skipped under valgrind: threads that run one at a time keep no promise about time");
-        return 77;
-    }
     static const struct life lives[] = {
         {"with-a-handler-that-never-waits", live_with_a_handler_that_never_waits},
         {0},

@@ -302,10 +302,6 @@ static void sigterm_in_the_rush_leaves_no_accepted_client_unanswered(void **stat
 
 int main(void)
 {
-    if (watcher() && !strcmp(watcher(), "valgrind")) {
-        puts("skipped under valgrind: threads that run one at a time keep no promise about time");
-        return 77;
-    }
     const struct CMUnitTest stop_under_load[] = {
         cmocka_unit_test(sigterm_in_the_rush_leaves_no_accepted_client_unanswered),
     };
