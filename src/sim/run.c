@@ -355,7 +355,7 @@ static void end_by_check(int status)
     snprintf(host->last_words, sizeof host->last_words, "%s", salut_error());
     sim_record(&r->world, SIM_SAID, host->system, NULL, 0, host->last_words);
     if (host->system->number == 0) {
-        r->result = error_current->number;
+        r->result = EPROTO;
         snprintf(r->sentence, sizeof r->sentence, "%s", host->last_words);
     }
     run_end(host, SIM_ENDED, status);

@@ -121,6 +121,10 @@ static void record(struct sim_world *w, const struct sim_record *r)
     char text[SENTENCE_BYTES];
 
     describe(r, text, sizeof text);
+    for (char *c = text; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '.'; /* a terminal may show it */
+    }
     if (t->text)
         fprintf(t->text, "%5lld.%09lld %s%s%s: %s\n", (long long)(r->at / NANOSECONDS),
                 (long long)(r->at % NANOSECONDS), r->from->name, r->to ? " > " : "",
