@@ -3,6 +3,7 @@
  * never have one. */
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/text.h"
 
 #include <salut.h>
 
@@ -118,32 +119,46 @@ static char *error_room(struct error *e)
     return e->sentence;
 }
 
-static void append_reason(char *sentence, int number)
+/* One that is too long loses its middle: what was being done is at its beginning, why it failed at
+ * its end. */
+static void write_cut(char *sentence, size_t room, size_t size, const char *format,
+                      va_list arguments)
 {
-    size_t used = strlen(sentence);
+    static const char gap[] = " ... ";
+    size_t end_bytes = room / 2, begin_bytes = room - end_bytes - (sizeof gap - 1);
+    char *whole = malloc(size + 1);
 
-    snprintf(sentence + used, SENTENCE_BYTES - used, ": %s", error_reason(number));
+    if (!whole)
+        return;
+    vsnprintf(whole, size + 1, format, arguments);
+    memcpy(sentence + begin_bytes, gap, sizeof gap - 1);
+    memcpy(sentence + room - end_bytes, whole + size + 1 - end_bytes, end_bytes);
+    free(whole);
 }
 
-/* Names and paths come from anywhere: what could steer a terminal is shown as '?'. */
-static void tame(char *sentence)
-{
-    for (; *sentence; sentence++) {
-        if ((unsigned char)*sentence < 0x20 || *sentence == 0x7f)
-            *sentence = '?';
-    }
-}
-
-static void record(int number, const char *format, va_list arguments)
+/* reason: NULL when the sentence has its own. */
+static void record(int number, const char *reason, const char *format, va_list arguments)
 {
     struct error *e = the_error();
+    size_t room = SENTENCE_BYTES - (reason ? strlen(": ") + strlen(reason) : 0);
+    va_list again;
+    int size;
 
     e->number = number;
     e->failed = true;
-    if (!error_room(e))
-        return;
-    vsnprintf(e->sentence, SENTENCE_BYTES, format, arguments);
-    tame(e->sentence);
+    if (error_room(e)) {
+        va_copy(again, arguments);
+        size = vsnprintf(e->sentence, room, format, arguments);
+        if (size > 0 && (size_t)size >= room)
+            write_cut(e->sentence, room, (size_t)size, format, again);
+        va_end(again);
+        text_tame(e->sentence); /* names and paths come from anywhere */
+        if (reason) {
+            strcat(e->sentence, ": ");
+            strcat(e->sentence, reason);
+        }
+    }
+    errno = number;
 }
 
 int error_set(int number, const char *doing, ...)
@@ -151,11 +166,8 @@ int error_set(int number, const char *doing, ...)
     va_list arguments;
 
     va_start(arguments, doing);
-    record(number, doing, arguments);
+    record(number, error_reason(number), doing, arguments);
     va_end(arguments);
-    if (the_error()->sentence)
-        append_reason(the_error()->sentence, number);
-    errno = number;
     return -1;
 }
 
@@ -164,9 +176,8 @@ int error_say(int number, const char *sentence, ...)
     va_list arguments;
 
     va_start(arguments, sentence);
-    record(number, sentence, arguments);
+    record(number, NULL, sentence, arguments);
     va_end(arguments);
-    errno = number;
     return -1;
 }
 

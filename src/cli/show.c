@@ -6,6 +6,7 @@
  * stopped by Ctrl-S, a pipe that is full. Then nothing is lost and the peers wait, which is what
  * the person wants who has stopped the terminal. */
 #include "cli/show.h"
+#include "base/text.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -19,65 +20,11 @@
 enum {
     /* A sentence of the library has at most 1024 bytes; ours around it are short. */
     LINE_BYTES = 2048,
-
-    /* No character has this number. */
-    NOT_UTF8 = 0x110000,
 };
 
 static bool output_failed;
 
 /* ---- One character ------------------------------------------------------------------------- */
-
-/* The character at the beginning of these bytes (RFC 3629). Result: its bytes, or 1 and NOT_UTF8;
- * 0 when it is cut after size bytes. */
-static size_t read_character(const unsigned char *at, size_t size, uint32_t *code)
-{
-    unsigned char lead = at[0];
-    unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-
-    *code = lead;
-    if (lead < 0x80)
-        return 1;
-    *code = NOT_UTF8;
-    if (lead < 0xc2 || lead > 0xf4)
-        return 1;
-    for (size_t i = 1; i < length && i < size; i++) {
-        if (at[i] < low || at[i] > high)
-            return 1;
-        low = 0x80;
-        high = 0xbf;
-    }
-    if (size < length)
-        return 0;
-    *code = lead & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++)
-        *code = *code << 6 | (at[i] & 0x3fu);
-    return length;
-}
-
-static bool is_harmless(uint32_t code)
-{
-    static const struct {
-        uint32_t first, last;
-    } harmful[] = {
-        {0x00, 0x08},         {0x0a, 0x1f},     {0x7f, 0x9f}, /* controls, but for the tab */
-        {0x061c, 0x061c},     {0x200e, 0x200f},               /* marks of direction */
-        {0x2028, 0x202e},                                     /* ends of line, turns of direction */
-        {0x2066, 0x206f},                                     /* more turns of direction */
-        {0xfeff, 0xfeff},     {0xfff9, 0xfffb},               /* the byte order mark, annotations */
-        {NOT_UTF8, NOT_UTF8},
-    };
-
-    if (code >= 0x20 && code < 0x7f)
-        return true;
-    for (size_t i = 0; i < sizeof harmful / sizeof harmful[0]; i++) {
-        if (code >= harmful[i].first && code <= harmful[i].last)
-            return false;
-    }
-    return true;
-}
 
 static void put_escaped(FILE *out, unsigned char byte, uint32_t code)
 {
@@ -85,7 +32,7 @@ static void put_escaped(FILE *out, unsigned char byte, uint32_t code)
         fputs("\\n", out);
     else if (code == '\r')
         fputs("\\r", out);
-    else if (code < 0x80 || code == NOT_UTF8)
+    else if (code < 0x80 || code == TEXT_NOT_UTF8)
         fprintf(out, "\\x%02x", byte);
     else
         fprintf(out, code > 0xffff ? "\\U%08x" : "\\u%04x", code);
@@ -106,15 +53,15 @@ static void put_safely(FILE *out, const void *bytes, size_t size)
 {
     const unsigned char *at = bytes;
     const unsigned char *end = at + size;
-    uint32_t code_max = terminal_has_utf8() ? NOT_UTF8 - 1 : 0x7f;
+    uint32_t code_max = terminal_has_utf8() ? TEXT_NOT_UTF8 - 1 : 0x7f;
 
     while (at < end && !ferror(out)) {
         uint32_t code;
-        size_t length = read_character(at, (size_t)(end - at), &code);
+        size_t length = text_read(at, (size_t)(end - at), &code);
 
         if (!length)
             length = 1; /* cut for good: as what isn't UTF-8 */
-        if (code <= code_max && is_harmless(code))
+        if (code <= code_max && text_is_harmless(code))
             fwrite(at, 1, length, out);
         else
             put_escaped(out, at[0], code);
@@ -191,7 +138,7 @@ static size_t cut_tail(const unsigned char *at, const unsigned char *end)
     if (size && end[-1] == '\r')
         return 1;
     for (size_t tail = 1; tail <= HELD_BYTES_MAX && tail <= size; tail++) {
-        if (read_character(end - tail, tail, &code) == 0)
+        if (text_read(end - tail, tail, &code) == 0)
             return tail;
     }
     return 0;

@@ -64,6 +64,32 @@ static void a_sentence_is_cut_at_its_limit_and_not_beyond(void **state)
     assert_int_equal(strlen(salut_error()), SENTENCE_BYTES - 1);
 }
 
+static void a_long_sentence_keeps_its_beginning_and_its_reason(void **state)
+{
+    char long_name[3 * SENTENCE_BYTES];
+
+    (void)state;
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    error_set(ENOENT, "open %s now", long_name);
+    assert_memory_equal(salut_error(), "open xxx", 8);
+    assert_non_null(strstr(salut_error(), "xxx now: there is no such file"));
+    error_say(EINVAL, "address %s: there is no port", long_name);
+    assert_memory_equal(salut_error(), "address xxx", 11);
+    assert_non_null(strstr(salut_error(), "xxx ... xxx"));
+    assert_non_null(strstr(salut_error(), "xxx: there is no port"));
+    assert_int_equal(strlen(salut_error()), SENTENCE_BYTES - 1);
+}
+
+static void what_could_steer_a_terminal_is_shown_as_question_marks(void **state)
+{
+    (void)state;
+    error_say(EINVAL, "%s",
+              "\033[2J \t \x7f \xc2\x9b"
+              "2J \x9b \xe2\x80\xae \xc3\xa9 \xc3");
+    assert_string_equal(salut_error(), "?[2J ? ? ??2J ? ??? \xc3\xa9 ?");
+}
+
 static void a_null_socket_keeps_the_first_failure(void **state)
 {
     (void)state;
@@ -229,6 +255,8 @@ int main(void)
         cmocka_unit_test_setup(a_whole_sentence_is_left_as_it_is, forget),
         cmocka_unit_test_setup(the_sentence_is_of_the_last_failure, forget),
         cmocka_unit_test_setup(a_sentence_is_cut_at_its_limit_and_not_beyond, forget),
+        cmocka_unit_test_setup(a_long_sentence_keeps_its_beginning_and_its_reason, forget),
+        cmocka_unit_test_setup(what_could_steer_a_terminal_is_shown_as_question_marks, forget),
         cmocka_unit_test_setup(a_null_socket_keeps_the_first_failure, forget),
         cmocka_unit_test_setup(a_null_socket_before_any_failure_says_so, forget),
         cmocka_unit_test_setup(ten_words_on_a_socket_that_failed_tell_the_first_failure, forget),
