@@ -1,6 +1,7 @@
 /* address.c: addresses as numbers and as text. No system call, no look-up. */
 #include "socket/address.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -172,9 +173,21 @@ int salut_addr_port(const salut_addr *a)
     }
 }
 
+/* A host of one of these names would be taken for the prefix: it goes in brackets. */
+static const char *const prefixes[] = {"unix", "udp", "tls", "systemd"};
+
+static bool needs_brackets(const char *host)
+{
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        if (!strcmp(host, prefixes[i]))
+            return true;
+    }
+    return strchr(host, ':') != NULL;
+}
+
 void address_goal(const char *host, int port, char *text, size_t size)
 {
-    snprintf(text, size, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
+    snprintf(text, size, needs_brackets(host) ? "[%s]:%d" : "%s:%d", host, port);
 }
 
 /* A path is of its owner's choice: what could steer a terminal is shown as '?'. */
@@ -186,10 +199,7 @@ const char *address_text(salut_addr *a, char *text, size_t size)
         snprintf(text, size, host[0] ? "unix:%s" : "an unnamed socket%s", host);
     else
         address_goal(host, salut_addr_port(a), text, size);
-    for (char *at = text; *at; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?';
-    }
+    text_tame(text);
     return text;
 }
 
@@ -221,6 +231,8 @@ static int parse_host(const char *word, const char *host, size_t size, struct ad
                          size, HOST_NAME_BYTES_MAX);
     if (!address_is_plain(host, size))
         return error_say(EINVAL, "%s: the host holds a space or a control character", word);
+    if (memchr(host, '[', size) || memchr(host, ']', size))
+        return error_say(EINVAL, "%s: the host holds a bracket: %s", word, expected);
     memcpy(parts->host, host, size);
     parts->host[size] = '\0';
     return 0;

@@ -21,14 +21,22 @@ static salut_sock *or_close(salut_sock *s, int result)
     return NULL;
 }
 
-/* A number in the environment; -1 if there is none. */
-static long environment(const char *name)
+/* Digits alone make a number; -1 if it is none. */
+static int number_of(const char *text)
 {
-    const char *text = getenv(name);
-    char *end;
-    long number = text ? strtol(text, &end, 10) : -1;
+    enum { NUMBER_MAX = 100 * 1000 * 1000 }; /* no process and no descriptor has a higher one */
+    int number = 0;
 
-    return text && *text && !*end ? number : -1;
+    if (!text || !*text)
+        return -1;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9')
+            return -1;
+        number = 10 * number + (*text - '0');
+        if (number > NUMBER_MAX)
+            return -1;
+    }
+    return number;
 }
 
 /* The protocol of sd_listen_fds(3): LISTEN_FDS descriptors from 3 on, if LISTEN_PID is us. It is
@@ -37,17 +45,16 @@ static salut_sock *inherit(const char *address)
 {
     enum { FIRST_DESCRIPTOR = 3 };
     const char *number = address + strlen("systemd:");
-    char *end;
-    long index = strtol(number, &end, 10);
-    long count = environment("LISTEN_PID") == getpid() ? environment("LISTEN_FDS") : 0;
+    int index = *number ? number_of(number) : 0;
+    int count = number_of(getenv("LISTEN_PID")) == getpid() ? number_of(getenv("LISTEN_FDS")) : 0;
 
-    if (*end || index < 0)
+    if (index < 0)
         error_say(EINVAL, "address %s: write systemd: or systemd:0 and so on", address);
     else if (index >= count)
-        error_say(ENOENT, "address %s: the service manager passed %ld sockets (LISTEN_FDS)",
-                  address, count > 0 ? count : 0);
+        error_say(ENOENT, "address %s: the service manager passed %d sockets (LISTEN_FDS)", address,
+                  count > 0 ? count : 0);
     else
-        return salut_from_fd(FIRST_DESCRIPTOR + (int)index);
+        return salut_from_fd(FIRST_DESCRIPTOR + index);
     return NULL;
 }
 

@@ -24,6 +24,7 @@ static void a_string_is_taken_apart(void **state)
         {"unix:/run/x:y", SALUT_UNIX, "", "/run/x:y", 0},
         {"unix:@name", SALUT_UNIX, "", "@name", 0},
         {"unix:relative", SALUT_UNIX, "", "relative", 0},
+        {"[unix]:80", SALUT_TCP, "unix", NULL, 80},
         {"unix", 0, NULL, NULL, 0},
     };
 
@@ -58,6 +59,29 @@ static void a_host_in_a_string_has_at_most_253_bytes(void **state)
     memset(text, 'h', sizeof text);
     strcpy(text + 254, ":80");
     assert_fails(address_parse("word", text, &parts), EINVAL, "254 bytes");
+}
+
+static void a_host_holds_no_bracket(void **state)
+{
+    struct address_parts parts;
+
+    (void)state;
+    assert_fails(address_parse("word", "[[::1]:80", &parts), EINVAL, "the host holds a bracket");
+    assert_fails(address_parse("word", "a]b:80", &parts), EINVAL, "the host holds a bracket");
+}
+
+static void what_was_asked_for_is_told_as_it_is_written(void **state)
+{
+    static const char *const asked[] = {"localhost:80", "[::1]:80", ":80", "[unix]:80", "[udp]:80"};
+    struct address_parts parts;
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        assert_works(address_parse("word", asked[i], &parts));
+        address_goal(parts.host, parts.port, text, sizeof text);
+        assert_string_equal(text, asked[i]);
+    }
 }
 
 /* ---- Numbers and text ---------------------------------------------------------------------- */
@@ -182,6 +206,8 @@ int main(void)
     struct CMUnitTest tests[] = {
         cmocka_unit_test(a_string_is_taken_apart),
         cmocka_unit_test(a_host_in_a_string_has_at_most_253_bytes),
+        cmocka_unit_test(a_host_holds_no_bracket),
+        cmocka_unit_test(what_was_asked_for_is_told_as_it_is_written),
         cmocka_unit_test(a_numeric_host_and_its_text_are_the_same),
         cmocka_unit_test(a_zone_is_part_of_the_text),
         cmocka_unit_test(a_name_is_not_numeric),

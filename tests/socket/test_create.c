@@ -132,6 +132,9 @@ static void be_started_with_two_listeners(void)
     CHILD_ASSERT(strstr(salut_error(), "systemd:2: the service manager passed 2 sockets"));
     CHILD_ASSERT(!salut_create_server("systemd:-1") && errno == EINVAL);
     CHILD_ASSERT(!salut_create_server("systemd:x") && errno == EINVAL);
+    CHILD_ASSERT(!salut_create_server("systemd: 1") && errno == EINVAL);
+    CHILD_ASSERT(!salut_create_server("systemd:+1") && errno == EINVAL);
+    CHILD_ASSERT(!salut_create_server("systemd:4294967297") && errno == EINVAL);
     CHILD_ASSERT((s = salut_create_server("systemd:1")));
     plain_connection(ports[1]);
     CHILD_ASSERT((served = salut_accept(s, NULL)));
