@@ -117,17 +117,15 @@ static int say_goodbye(struct conversation *talk)
     return talk->failure[0] || lost ? STATUS_FAILED : STATUS_DONE;
 }
 
-static int send_stream(salut_sock *sock, int count, char **message)
+static int send_stream(struct conversation *talk, int count, char **message)
 {
-    static struct conversation talk;
     int status;
 
-    talk.sock = sock;
-    talk.hearing = salut_go(hear, &talk);
-    if (!talk.hearing)
+    talk->hearing = salut_go(hear, talk);
+    if (!talk->hearing)
         return cli_refused();
-    status = count ? send_words(sock, count, message) : send_input(sock);
-    return status ? status : say_goodbye(&talk);
+    status = count ? send_words(talk->sock, count, message) : send_input(talk->sock);
+    return status ? status : say_goodbye(talk);
 }
 
 /* ---- Datagrams ----------------------------------------------------------------------------- */
@@ -214,8 +212,8 @@ int cli_send(int argc, char **argv)
         {"help", no_argument, NULL, OPTION_HELP},
         {0},
     };
+    struct conversation talk = {0};
     const char *address;
-    salut_sock *sock;
     int status;
 
     switch (getopt_long(argc, argv, "+h", options, NULL)) {
@@ -228,11 +226,13 @@ int cli_send(int argc, char **argv)
     if (optind >= argc)
         return cli_wrong(_("send needs an address, such as localhost:63000"));
     address = argv[optind++];
-    sock = salut_create_connection(address);
-    if (!sock)
+    argc -= optind;
+    argv += optind;
+    talk.sock = salut_create_connection(address);
+    if (!talk.sock)
         return cli_refused();
-    status = cli_is_datagrams(address) ? send_datagrams(sock, argc - optind, argv + optind)
-                                       : send_stream(sock, argc - optind, argv + optind);
-    salut_close(sock);
+    status = cli_is_datagrams(address) ? send_datagrams(talk.sock, argc, argv)
+                                       : send_stream(&talk, argc, argv);
+    salut_close(talk.sock);
     return status;
 }

@@ -38,6 +38,7 @@ enum { END_DONE = 0, END_FAILED = 255 };
 struct server {
     const char *address;
     salut_sock *listener;
+    salut_sock *end; /* takes the byte that ends it */
     bool once;
     bool numbered; /* clients have no address: they are called by number */
     unsigned clients_count;
@@ -53,34 +54,36 @@ struct client {
 
 /* ---- The end ------------------------------------------------------------------------------- */
 
-static int end_descriptor;
-
-/* May be called by a handler. The first byte decides; when there is no room, many have come. */
-static void ask_for_the_end(unsigned char why)
-{
-    int number = errno;
-
-    if (write(end_descriptor, &why, 1) < 0)
-        errno = number;
-}
+static int end_descriptor; /* for the handler, which may only write() */
 
 static void on_signal(int number)
 {
-    ask_for_the_end((unsigned char)number);
+    unsigned char why = (unsigned char)number;
+    int before = errno;
+
+    if (write(end_descriptor, &why, 1) < 0)
+        errno = before;
+}
+
+/* The first byte decides; when there is no room for one more, many have come. */
+static void ask_for_the_end(struct server *server, unsigned char why)
+{
+    salut_send(server->end, &why, 1);
 }
 
 /* Signals that are ignored (nohup, a background job of a script) stay so. The second one of a
  * kind ends the program at once: it may be stuck, writing to a terminal that is stopped. */
-static salut_sock *hear_of_the_end(void)
+static salut_sock *hear_of_the_end(struct server *server)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     struct sigaction before;
-    salut_sock *hears, *tells;
+    salut_sock *hears;
 
-    if (salut_pair(&hears, &tells))
+    if (salut_pair(&hears, &server->end))
         return NULL;
-    end_descriptor = salut_fd(tells);
+    salut_settimeout(server->end, 0);
+    end_descriptor = salut_fd(server->end);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (!sigaction(numbers[i], NULL, &before) && before.sa_handler != SIG_IGN)
             sigaction(numbers[i], &action, NULL);
@@ -138,6 +141,7 @@ static int say_who_left(struct client *client, ssize_t received)
 static void converse(void *argument)
 {
     struct client *client = argument;
+    struct server *server = client->server;
     struct speech *speech = &client->speech;
     ssize_t received;
     int failed = 0;
@@ -154,7 +158,7 @@ static void converse(void *argument)
         failed = say_who_left(client, received);
     take_leave(client);
     if (failed)
-        ask_for_the_end(END_FAILED);
+        ask_for_the_end(server, END_FAILED);
 }
 
 /* ---- Many clients -------------------------------------------------------------------------- */
@@ -172,7 +176,7 @@ static int take_client(struct server *server, salut_sock *sock, salut_addr *peer
     }
     if (server->once) {
         converse(client);
-        ask_for_the_end(END_DONE);
+        ask_for_the_end(server, END_DONE);
     } else if (!salut_go(converse, client)) {
         complain("%s", salut_error());
         take_leave(client);
@@ -195,7 +199,7 @@ static void take_clients(void *argument)
         if (server->once)
             salut_close(server->listener); /* nobody shall wait in vain */
     } while (sock && !take_client(server, sock, &peer) && !server->once);
-    ask_for_the_end(END_FAILED); /* unless a better reason was given already */
+    ask_for_the_end(server, END_FAILED); /* unless a better reason was given already */
 }
 
 static void take_datagrams(void *argument)
@@ -216,11 +220,11 @@ static void take_datagrams(void *argument)
         if (show_datagram(name, bytes, (size_t)size))
             break;
         if (server->once) {
-            ask_for_the_end(END_DONE);
+            ask_for_the_end(server, END_DONE);
             break;
         }
     }
-    ask_for_the_end(END_FAILED);
+    ask_for_the_end(server, END_FAILED);
 }
 
 /* ---- The word ------------------------------------------------------------------------------ */
@@ -259,7 +263,7 @@ static int end_of(const struct server *server, unsigned char why)
 
 static int serve(struct server *server)
 {
-    salut_sock *end = hear_of_the_end();
+    salut_sock *end = hear_of_the_end(server);
     unsigned char why = END_FAILED;
 
     if (!end)
@@ -307,7 +311,7 @@ int cli_serve(int argc, char **argv)
         {"once", no_argument, NULL, OPTION_ONCE},
         {0},
     };
-    static struct server server = {.address = "localhost:63000"};
+    struct server server = {.address = "localhost:63000"};
     int option;
 
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
