@@ -627,7 +627,7 @@ static void answer(struct sim_socket *s, int result)
     s->connect_result = result;
     s->connected = !result;
     if (!result)
-        sim_record(s->host->world, SIM_CONNECTED, s->host, s->target, 0, NULL);
+        sim_record(s->host->world, SIM_CONNECTED, s->target, s->host, 0, NULL);
     sim_socket_mark(s);
 }
 
@@ -641,7 +641,7 @@ static void refusal_arrives(struct sim_event *event)
     struct sim_socket *s = socket_of_answer(event);
 
     if (s->target)
-        sim_record(s->host->world, SIM_REFUSED, s->host, s->target, 0, NULL);
+        sim_record(s->host->world, SIM_REFUSED, s->target, s->host, 0, NULL);
     answer(s, s->target ? -ECONNREFUSED : -EHOSTUNREACH);
 }
 

@@ -21,9 +21,13 @@ STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 FIXED_PORT = 63000
 
 
+def public_headers():
+    paths = [SOURCE / "include/salut.h", *sorted((SOURCE / "include/salut").glob("*.h"))]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
 def public_functions():
-    header = (SOURCE / "include/salut.h").read_text(encoding="utf-8")
-    return re.findall(r"^SALUT_PUBLIC [^;(]*?\b(salut_\w+)\(", header, re.MULTILINE)
+    return re.findall(r"^SALUT_PUBLIC [^;(]*?\b(salut_\w+)\(", public_headers(), re.MULTILINE)
 
 
 def complaints_about(source, program):

@@ -54,7 +54,7 @@ class TheManual(unittest.TestCase):
                         self.assertIn(f"{name}(", program)
 
     def test_every_word_has_the_arguments_of_the_header(self):
-        header = (SOURCE / "include/salut.h").read_text(encoding="utf-8")
+        header = documents.public_headers()
         for stem, page in self.pages.items():
             synopsis = page.partition(".Sh SYNOPSIS")[2].partition(".Sh DESCRIPTION")[0]
             synopsis = re.sub(r"\.Fo (\w+)\n((?:\.Fa .*\n)*)\.Fc", lambda long: f".Fn {long[1]} " +
@@ -65,17 +65,18 @@ class TheManual(unittest.TestCase):
                 shown = f"{result.strip(chr(34))} {name}({', '.join(quoted)});"
                 declared = re.search(rf"^SALUT_PUBLIC ([^;]*?\b{name}\([^;]*\);)", header,
                                      re.MULTILINE)[1]
+                declared = re.sub(r"__attribute__\(\(.*\)\)", "", declared)
                 with self.subTest(name):
                     self.assertEqual(re.sub(r"\s+", "", shown), re.sub(r"\s+", "", declared))
 
     def test_every_constant_and_type_is_in_some_page(self):
-        header = (SOURCE / "include/salut.h").read_text(encoding="utf-8")
+        header = documents.public_headers()
         header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
         words = set(re.findall(r"\bSALUT_(?:TCP|UDP|UNIX\w*|VERSION)\b", header))
         words |= set(re.findall(r"\bstruct (salut_\w+)", header))
-        for members in re.findall(r"typedef struct \w+ \{(.*?)^\}", header,
-                                  re.DOTALL | re.MULTILINE):
-            if "workers" in members:
+        for name, members in re.findall(r"typedef struct (\w+) \{(.*?)^\}", header,
+                                        re.DOTALL | re.MULTILINE):
+            if name not in ("salut_addr", "salut_decoder"):  # their insides are nobody's
                 words |= set(re.findall(r"\b(\w+);", members))
         self.assertGreater(len(words), 10)
         manual = "\n".join(self.pages.values())

@@ -108,9 +108,10 @@ class Stage:
 
     def command(self, line):
         words = shlex.split(line)
-        if words[0] == "python3":
-            return [sys.executable, "-u", *words[1:]]
-        return [*EMULATOR, *words]
+        count = next(i for i, word in enumerate(words) if "=" not in word)
+        variables, words = words[:count], words[count:]
+        program = [sys.executable, "-u"] if words[0] == "python3" else [*EMULATOR, words[0]]
+        return ["env", *variables, *program, *words[1:]]
 
     def start(self, command):
         terminal = Terminal(self.command(command.line), self.directory)
