@@ -385,6 +385,15 @@ def datagrams(bench):
     timed_alone(bench, {"datagram": case}, rows)
 
 
+def simulator(bench):
+    """The simulated network: an operation, an hour of sleep, an hour of 100 connections"""
+    cases = {"operation": Case("operation", "an operation on the simulated network", "CPU, ns"),
+             "idle_hour": Case("idle_hour", "an hour of 3600 sleeps, simulated", "CPU, ms"),
+             "hour": Case("hour", "an hour of 100 connections that speak once a minute, simulated",
+                          "CPU, ms")}
+    timed_alone(bench, cases, bench.rows("salut_simulator"))
+
+
 WORKS = {work.__name__: work
          for work in (echo, lines, messages, bulk, churn, first_byte, memory, fibers, datagrams,
-                      workers)}
+                      workers, simulator)}
