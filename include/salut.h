@@ -133,7 +133,9 @@ SALUT_PUBLIC int salut_connect(salut_sock *s, const char *host, int port);
  * peer has read them. Two fibers that send on one socket take turns, a whole call each.
  * size: bytes, at most SSIZE_MAX; 0 sends nothing on a stream, an empty datagram otherwise.
  * Result: size, or -1 and EPIPE (the peer is gone, or an earlier send failed half-way),
- *   ECONNRESET, ENOTCONN, EMSGSIZE (datagram too long; nothing was sent).
+ *   ECONNRESET, ENOTCONN, EMSGSIZE (datagram too long; nothing was sent), ETIMEDOUT and
+ *   EHOSTUNREACH (the system gave up a peer that gave no sign), ECONNREFUSED and ENETUNREACH
+ *   (datagrams, as salut_sendto()).
  * When a stream fails after part of the data was taken, what arrived can't be known or taken
  * back: every later send fails with EPIPE. A failure before the first byte leaves it whole. */
 SALUT_PUBLIC ssize_t salut_send(salut_sock *s, const void *data, size_t size);
@@ -143,6 +145,7 @@ SALUT_PUBLIC ssize_t salut_send(salut_sock *s, const void *data, size_t size);
  * size: room in buffer, 1 to SSIZE_MAX bytes.
  * Result: 1 to size bytes; 0 when the peer will send no more (on datagrams: an empty one);
  *   or -1 and ECONNRESET (the peer broke off: every later receive says so too), ENOTCONN,
+ *   ETIMEDOUT and EHOSTUNREACH (the system gave up a peer that gave no sign: every later one, too),
  *   EBUSY (another fiber is receiving), ECONNREFUSED (datagrams: nobody is there), EMSGSIZE
  *   (the datagram was longer than size: it is gone, buffer holds its beginning), EFAULT. */
 SALUT_PUBLIC ssize_t salut_recv(salut_sock *s, void *buffer, size_t size);

@@ -53,7 +53,7 @@ static void has_left(struct output *out)
     size_t left = out->send.size;
 
     if (out->send.result < 0) {
-        out->socket->send_failure = (int)-out->send.result;
+        stream_break(out->socket, (int)-out->send.result, NEVER);
         out->unsaid = true;
         out->size = 0;
         return;
@@ -137,7 +137,7 @@ int output_flush_in_turn(struct socket *s, int64_t deadline)
     if (!s->closed && stream_is_whole((int)-result, deadline)) {
         list(out); /* nothing is lost: it goes on leaving later */
     } else {
-        s->send_failure = (int)-result;
+        stream_break(s, (int)-result, deadline);
         out->size = 0;
     }
     return (int)result;

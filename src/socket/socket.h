@@ -48,6 +48,7 @@ struct socket {
     struct fiber *stepper;          /* in bind, connect or a pause of accept; NULL */
     char *path;                     /* bound here, to be unlinked; NULL if none */
     struct file_identity path_file; /* made there, so that no other's is unlinked */
+    int lost;                       /* errno that told a send of the connection's end; 0 */
     int failure;                    /* errno of the step that failed, 0 when none did */
     union {
         struct sockaddr any;

@@ -31,6 +31,15 @@ bool stream_is_whole(int number, int64_t deadline)
     }
 }
 
+/* The system says once why it gave a connection up: a receive must not take the silence after it
+ * for a clean end. EPIPE says nothing of the kind. */
+void stream_break(struct socket *s, int number, int64_t deadline)
+{
+    s->send_failure = number;
+    if (number != EPIPE && !stream_is_whole(number, deadline))
+        s->lost = number;
+}
+
 /* ---- recv ---------------------------------------------------------------------------------- */
 
 ssize_t stream_receive(struct socket *s, const char *word, void *buffer, size_t size,
@@ -57,8 +66,8 @@ ssize_t stream_receive_new(struct socket *s, const char *word, void *buffer, siz
     s->receiving = true;
     result = descriptor_receive(&s->endpoint, buffer, size, deadline);
     s->receiving = false;
-    if (result == 0 && s->send_failure == ECONNRESET)
-        result = -ECONNRESET; /* the system says so once, and a send has heard it */
+    if (result == 0)
+        result = -s->lost;
     if (result >= 0)
         return (ssize_t)result;
     if (!stream_is_whole((int)-result, deadline))
@@ -97,7 +106,7 @@ static ssize_t send_in_turn(struct socket *s, const char *word, const void *head
     if (result >= 0)
         return (ssize_t)result;
     if (moved || !stream_is_whole((int)-result, deadline))
-        s->send_failure = (int)-result;
+        stream_break(s, (int)-result, deadline);
     return socket_failed(s, word, (int)-result);
 }
 

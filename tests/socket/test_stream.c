@@ -670,6 +670,29 @@ static void a_reset_that_send_hears_of_first_is_no_clean_end_for_recv(void **sta
     assert_works(salut_close(s));
 }
 
+/* As with a machine that has lost its power: the system gives the peer up. */
+static void a_peer_given_up_that_send_hears_of_first_is_no_clean_end_for_recv(void **state)
+{
+    int peer;
+    salut_sock *s = connected_to_plain(&peer);
+    size_t size = 64 * 1024 * 1024; /* more than the peer has room for */
+    struct talker t = {.s = s, .bytes = calloc(1, size), .size = size};
+    unsigned patience = 1; /* milliseconds */
+    char letter;
+
+    (void)state;
+    assert_int_equal(
+        setsockopt(salut_fd(s), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience), 0);
+    start(&t, send_once);
+    join(&t);
+    assert_outcome(t.outcome, ETIMEDOUT, at_loopback(plain_port(peer)));
+    for (int i = 0; i < 3; i++)
+        assert_fails(salut_recv(s, &letter, 1), ETIMEDOUT, at_loopback(plain_port(peer)));
+    assert_works(salut_close(s));
+    close(peer);
+    free(t.bytes);
+}
+
 static void send_to_a_peer_that_closed_is_epipe_and_no_signal(void **state)
 {
     int peer;
@@ -805,6 +828,7 @@ int main(void)
         cmocka_unit_test(recv_after_a_reset_says_so_for_good),
         cmocka_unit_test(recv_that_waits_hears_of_a_reset),
         cmocka_unit_test(a_reset_that_send_hears_of_first_is_no_clean_end_for_recv),
+        cmocka_unit_test(a_peer_given_up_that_send_hears_of_first_is_no_clean_end_for_recv),
         cmocka_unit_test(send_to_a_peer_that_closed_is_epipe_and_no_signal),
         cmocka_unit_test(send_that_waits_hears_of_the_end),
         cmocka_unit_test(close_ends_another_fiber_s_recv),
