@@ -13,7 +13,8 @@
  * A client says "under way" after its first answer. Then it goes on until it has been told so by
  * SIGUSR1, and COUNT more, so that a fault strikes in the middle whatever the machine's speed. It
  * ends with a line "intact: ..." or, for each conversation that failed, with errno's name and
- * the sentence. A fifth argument is the seconds that each of its calls may take. */
+ * the sentence. A fifth argument is the seconds that connect may take, and each call after the
+ * first answer. */
 #include <salut.h>
 
 #include <errno.h>
@@ -275,6 +276,8 @@ static bool talk_requests(salut_sock *s, const struct language *language, size_t
             return false;
         }
         say_under_way();
+        if (!t->answers)
+            salut_settimeout(s, seconds);
         if (told && last == SIZE_MAX)
             last = t->answers + count;
     }
@@ -529,6 +532,7 @@ static void talk(const char *what, size_t count)
 
     if (!(s = connected()))
         return;
+    salut_settimeout(s, -1);
     patient = !strcmp(what, "patient");
     if (!strcmp(what, "bulk"))
         talk_bulk(s, count);
