@@ -115,7 +115,8 @@ SALUT_PUBLIC salut_sim_summary salut_sim_last(void);
 SALUT_PUBLIC salut_sim_host *salut_sim_add_host(const char *name);
 
 /* Another name for the host, or (address not NULL) for any address: a name with several addresses
- * has been given several times. Result: 0, or -1 and EINVAL, ENOMEM. */
+ * has been given several times. "localhost" can be given too, so that two programs that have it
+ * written in meet from different hosts. Result: 0, or -1 and EINVAL, ENOMEM. */
 SALUT_PUBLIC int salut_sim_add_name(salut_sim_host *host, const char *name, const char *address);
 
 /* Runs program(argument) on the host, as its main(). Result: 0, or -1 and EBUSY (a program runs

@@ -411,12 +411,10 @@ static void found_loopback(struct address_list *found)
 
 int sim_look_up(struct sim_host *h, const char *name, struct address_list *found)
 {
+    bool localhost = !strcasecmp(name, "localhost");
+
     found->count = 0;
-    if (!strcasecmp(name, "localhost")) {
-        found_loopback(found);
-        return 0;
-    }
-    if (h->names_unknown)
+    if (h->names_unknown && !localhost)
         return -EHOSTUNREACH;
     for (uint32_t i = 0; i < h->world->host_count; i++) {
         struct sim_host *other = h->world->hosts[i];
@@ -429,5 +427,7 @@ int sim_look_up(struct sim_host *h, const char *name, struct address_list *found
                 found_one(found, &n->address);
         }
     }
+    if (localhost && !found->count)
+        found_loopback(found);
     return found->count ? 0 : -ENOENT;
 }
