@@ -146,6 +146,7 @@ int main(int argc, char **argv)
     setvbuf(stderr, NULL, _IOLBF, 0); /* a sentence is one write */
     signal(SIGPIPE, SIG_IGN);         /* a reader of ours that left is a failed write */
     opterr = 0;
+    optind = 0; /* on a simulated network this process may have been `salut` before */
 
     switch (getopt_long(argc, argv, "+h", options, NULL)) {
     case 'h':

@@ -93,7 +93,7 @@ static int input_failed(void)
 /* As it comes: from a terminal, read() gives a line. */
 static int send_input(salut_sock *sock)
 {
-    static char bytes[INPUT_BYTES];
+    char bytes[INPUT_BYTES]; /* main's stack is large */
     ssize_t size;
 
     while ((size = read(STDIN_FILENO, bytes, sizeof bytes)) > 0) {
@@ -147,7 +147,7 @@ static int send_datagram(salut_sock *sock, const char *bytes, size_t size)
 /* Each line, without its newline. */
 static int send_lines(salut_sock *sock)
 {
-    static char line[DATAGRAM_BYTES_MAX];
+    char line[DATAGRAM_BYTES_MAX]; /* main's stack is large */
     unsigned long number = 1;
     size_t size = 0;
     int status = STATUS_DONE;

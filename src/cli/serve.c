@@ -204,13 +204,15 @@ static void take_clients(void *argument)
 
 static void take_datagrams(void *argument)
 {
-    static unsigned char bytes[DATAGRAM_BYTES_MAX];
     struct server *server = argument;
+    unsigned char *bytes = malloc(DATAGRAM_BYTES_MAX);
     char name[NAME_BYTES];
     salut_addr from;
 
-    for (;;) {
-        ssize_t size = salut_recvfrom(server->listener, bytes, sizeof bytes, &from);
+    if (!bytes)
+        complain(_("no memory for a datagram"));
+    while (bytes) {
+        ssize_t size = salut_recvfrom(server->listener, bytes, DATAGRAM_BYTES_MAX, &from);
 
         if (size < 0) {
             complain("%s", salut_error());
@@ -224,6 +226,7 @@ static void take_datagrams(void *argument)
             break;
         }
     }
+    free(bytes);
     ask_for_the_end(server, END_FAILED);
 }
 
