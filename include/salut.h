@@ -29,9 +29,13 @@
  *
  * A stream that failed in the middle of a message is broken: see salut_send().
  *
- * fork() before a program's first word, or exec in the child: a child that goes on with its
- * parent's sockets would share their events with it. A thread that ends closes the sockets
- * that it left open; what they had gathered is lost.
+ * A thread that ends closes the sockets that it left open; what they had gathered is lost.
+ *
+ * After fork() the child has a copy of each socket of the thread that forked, on the same
+ * connection, and goes on with the one fiber that called fork(): the others have ended there (and
+ * so does the process, with status 0, when its last fiber has). What was gathered is left to the
+ * parent; a salut_serve() in progress goes on in the parent alone, and SIGINT and SIGTERM do in
+ * the child what they did before it. A channel that other threads use is not for the child.
  */
 #ifndef SALUT_H
 #define SALUT_H

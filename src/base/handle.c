@@ -91,6 +91,16 @@ void handle_close(struct handle_table *table, void *handle)
     table->last_free = slot + 1;
 }
 
+void handle_close_others(struct handle_table *table, const void *handle)
+{
+    void *kept = handle ? handle_object(table, handle) : NULL;
+
+    for (uint32_t slot = 0; slot < table->used; slot++) {
+        if (table->slots[slot].object && table->slots[slot].object != kept)
+            handle_close(table, (void *)(uintptr_t)slot);
+    }
+}
+
 void handle_table_free(struct handle_table *table)
 {
     free(table->slots);

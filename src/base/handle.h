@@ -47,6 +47,9 @@ void *handle_open(struct handle_table *table, void *object);
 
 void handle_close(struct handle_table *table, void *handle);
 
+/* Closes all handles but this one; NULL: all. */
+void handle_close_others(struct handle_table *table, const void *handle);
+
 void handle_table_free(struct handle_table *table);
 
 static inline uint16_t handle_thread(const void *handle)

@@ -10,6 +10,10 @@
  * An event names its descriptor and the generation of that descriptor's slot, not a pointer: a
  * late event for a socket that was closed finds another generation and is dropped. So closing
  * needs no epoll_ctl(DEL), even when a fork() keeps the open file alive.
+ *
+ * A child process would share its parent's epoll: each would hear of what the other waits for. So
+ * the child's engine makes an epoll of its own, at the first wait, and enrolls its descriptors
+ * anew. Engines are on a list, so that none is in the middle of taking a letter when it is copied.
  */
 #include "base/clock.h"
 #include "engine/engine.h"
@@ -41,7 +45,12 @@ struct epoll_engine {
     int bell;           /* an eventfd that other threads ring; -1 until a letter may come */
     struct slot *slots; /* by descriptor */
     uint32_t slot_count;
+    struct epoll_engine *next, *before; /* of the process's */
+    pthread_t owner;
+    bool expects_letters;
+    bool copied; /* this is a child process, and the epoll is still its parent's */
     pthread_mutex_t letters_lock;
+    bool gone;                   /* this is a child process, where its thread is no more */
     struct letter *letters;      /* newest first */
     int event_next, event_count; /* those of events that were not heard yet */
     struct epoll_event events[ENGINE_EVENTS_MAX];
@@ -422,6 +431,8 @@ static bool try_again(struct endpoint *ep, struct operation *o)
 
 /* ---- Starting and cancelling --------------------------------------------------------------- */
 
+static int leave_the_parents_epoll(struct epoll_engine *e);
+
 static int enroll(struct epoll_engine *e, struct endpoint *ep)
 {
     uint32_t descriptor = (uint32_t)ep->descriptor;
@@ -429,7 +440,10 @@ static int enroll(struct epoll_engine *e, struct endpoint *ep)
         .events = EVERYTHING,
         .data.u64 = (uint64_t)e->slots[descriptor].generation << 32 | descriptor,
     };
+    int failure = e->copied ? leave_the_parents_epoll(e) : 0;
 
+    if (failure)
+        return failure;
     /* EEXIST: the same open file was here before, under this number, and somebody kept it. */
     if (epoll_ctl(e->epoll, EPOLL_CTL_ADD, ep->descriptor, &event) &&
         (errno != EEXIST || epoll_ctl(e->epoll, EPOLL_CTL_MOD, ep->descriptor, &event)))
@@ -491,14 +505,12 @@ static void epoll_cancel(struct engine *e, struct operation *o)
 
 /* ---- Letters from other threads ------------------------------------------------------------ */
 
-static int epoll_expect_letters(struct engine *engine)
+static int hang_bell(struct epoll_engine *e)
 {
-    struct epoll_engine *e = of(engine);
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = BELL};
     int failure;
 
-    if (e->bell >= 0)
-        return 0;
+    e->expects_letters = true;
     e->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (e->bell < 0)
         return -errno;
@@ -510,18 +522,30 @@ static int epoll_expect_letters(struct engine *engine)
     return failure;
 }
 
+static int epoll_expect_letters(struct engine *engine)
+{
+    struct epoll_engine *e = of(engine);
+    int failure = e->copied ? leave_the_parents_epoll(e) : 0;
+
+    return failure || e->bell >= 0 ? failure : hang_bell(e);
+}
+
+static void ring(struct epoll_engine *e)
+{
+    ssize_t written = write(e->bell, &(uint64_t){1}, sizeof(uint64_t));
+
+    (void)written; /* EAGAIN only when it has rung 2^64 times unheard */
+}
+
 static void epoll_post(struct engine *engine, struct letter *letter)
 {
     struct epoll_engine *e = of(engine);
-    ssize_t written;
 
     pthread_mutex_lock(&e->letters_lock);
     letter->next = e->letters;
     e->letters = letter;
-    if (!letter->next) {
-        written = write(e->bell, &(uint64_t){1}, sizeof(uint64_t));
-        (void)written; /* EAGAIN only when it has rung 2^64 times unheard */
-    }
+    if (!letter->next && !e->gone)
+        ring(e);
     pthread_mutex_unlock(&e->letters_lock);
 }
 
@@ -639,10 +663,25 @@ static int wait_until(struct epoll_engine *e, int64_t until)
                       left > INT32_MAX ? INT32_MAX : (int)left);
 }
 
+/* The epoll can't be had just now: a moment passes instead. */
+static void wait_blindly(int64_t until)
+{
+    static const int64_t moment = NANOSECONDS / 100;
+    int64_t left = until == AT_ONCE ? 0 : until == NEVER ? moment : until - clock_now();
+
+    if (left > 0)
+        nanosleep(&(struct timespec){.tv_nsec = left < moment ? left : moment}, NULL);
+}
+
 static void ask_kernel(struct epoll_engine *e, int64_t until)
 {
-    int count = wait_until(e, until);
+    int count;
 
+    if (e->copied && leave_the_parents_epoll(e)) {
+        wait_blindly(until);
+        return;
+    }
+    count = wait_until(e, until);
     assert(count >= 0 || errno == EINTR);
     e->event_count = count > 0 ? count : 0;
     e->event_next = 0;
@@ -679,6 +718,103 @@ static int64_t epoll_now(struct engine *e)
     return clock_now();
 }
 
+/* ---- In a child process -------------------------------------------------------------------- */
+
+static pthread_mutex_t engines_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct epoll_engine *engines;
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&engines_lock);
+    for (struct epoll_engine *e = engines; e; e = e->next)
+        pthread_mutex_lock(&e->letters_lock);
+}
+
+static void after_fork(void)
+{
+    for (struct epoll_engine *e = engines; e; e = e->next)
+        pthread_mutex_unlock(&e->letters_lock);
+    pthread_mutex_unlock(&engines_lock);
+}
+
+/* Whoever waited is no more, and nothing is enrolled. */
+static void begin_anew(struct epoll_engine *e)
+{
+    e->copied = true;
+    e->event_next = e->event_count = 0;
+    for (uint32_t i = 0; i < e->slot_count; i++) {
+        struct endpoint *ep = e->slots[i].endpoint;
+        if (!ep)
+            continue;
+        ep->receiving = ep->sending = NULL;
+        ep->registered = false;
+        ep->readable = ep->writable = true;
+    }
+}
+
+static void in_child(void)
+{
+    for (struct epoll_engine *e = engines; e; e = e->next) {
+        e->gone = e->gone || !pthread_equal(e->owner, pthread_self());
+        if (!e->gone)
+            begin_anew(e);
+    }
+    after_fork();
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork, in_child);
+}
+
+/* Not at once: most children only want to run another program. */
+static int leave_the_parents_epoll(struct epoll_engine *e)
+{
+    int failure = 0;
+
+    close(e->epoll);
+    e->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (e->epoll < 0)
+        return -errno;
+    pthread_mutex_lock(&e->letters_lock);
+    if (e->bell >= 0)
+        close(e->bell);
+    e->bell = -1;
+    if (e->expects_letters)
+        failure = hang_bell(e);
+    if (!failure && e->letters)
+        ring(e);
+    pthread_mutex_unlock(&e->letters_lock);
+    e->copied = failure != 0;
+    return failure;
+}
+
+static void enlist(struct epoll_engine *e)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch_forks);
+    e->owner = pthread_self();
+    pthread_mutex_lock(&engines_lock);
+    e->next = engines;
+    if (e->next)
+        e->next->before = e;
+    engines = e;
+    pthread_mutex_unlock(&engines_lock);
+}
+
+static void delist(struct epoll_engine *e)
+{
+    pthread_mutex_lock(&engines_lock);
+    if (e->next)
+        e->next->before = e->before;
+    if (e->before)
+        e->before->next = e->next;
+    else
+        engines = e->next;
+    pthread_mutex_unlock(&engines_lock);
+}
+
 /* ---- Beginning and end --------------------------------------------------------------------- */
 
 static void epoll_destroy(struct engine *engine)
@@ -686,6 +822,7 @@ static void epoll_destroy(struct engine *engine)
     struct epoll_engine *e = of(engine);
 
     resolver_forget(engine);
+    delist(e);
     for (uint32_t i = 0; i < e->slot_count; i++) {
         if (e->slots[i].endpoint) /* of a fiber that didn't come to close it */
             close((int)i);
@@ -739,5 +876,6 @@ struct engine *engine_epoll_create(void)
         return NULL;
     }
     pthread_mutex_init(&e->letters_lock, NULL);
+    enlist(e);
     return &e->engine;
 }

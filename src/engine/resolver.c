@@ -153,6 +153,38 @@ static void *resolver_thread(void *unused)
     return NULL;
 }
 
+/* ---- In a child process -------------------------------------------------------------------- */
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+/* The threads are no more, nor are the fibers that asked. */
+static void in_child(void)
+{
+    pthread_cond_init(&work, NULL);
+    threads = idle_threads = queued = 0;
+    while (lookups) {
+        struct lookup *l = lookups;
+        lookups = l->next;
+        free(l);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork, in_child);
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
 /* Signals are for the program's own threads: this one takes none. */
 static int start_thread(void)
 {
@@ -173,11 +205,13 @@ static int start_thread(void)
 
 int resolver_start(struct engine *e, struct operation *operation)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct lookup *l = calloc(1, sizeof *l);
     int failure = 0;
 
     if (!l)
         return -ENOMEM;
+    pthread_once(&once, watch_forks);
     l->letter.open = deliver;
     l->engine = e;
     l->operation = operation;

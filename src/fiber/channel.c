@@ -211,6 +211,21 @@ void channel_forget_fibers(struct scheduler *s)
     }
 }
 
+/* The other threads are no more, so that nobody gives up a lock that one of them holds. */
+void channel_forget_waits(struct scheduler *s)
+{
+    while (s->waiters) {
+        struct waiter *w = s->waiters;
+        delist(w);
+        w->fiber = NULL;
+        if (w->called || pthread_mutex_trylock(&w->channel->lock))
+            continue;
+        dequeue(w);
+        pthread_mutex_unlock(&w->channel->lock);
+        free(w);
+    }
+}
+
 /* ---- The words ----------------------------------------------------------------------------- */
 
 salut_channel *salut_channel_create(size_t capacity, size_t item_size)

@@ -6,8 +6,8 @@
 
 #include <signal.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Room for the kernel's frame with the widest vector registers of today (11 KiB with AMX). */
@@ -60,14 +60,17 @@ static void take_faults(void)
 void overflow_watch_thread(void)
 {
     stack_t stack;
+    void *memory;
 
     overflow_watched = true;
     take_faults();
     if (sigaltstack(NULL, &stack) || !(stack.ss_flags & SS_DISABLE))
         return;
-    signal_stack = malloc(SIGNAL_STACK_BYTES);
-    if (!signal_stack)
+    memory = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED)
         return;
+    signal_stack = memory;
     stack = (stack_t){.ss_sp = signal_stack, .ss_size = SIGNAL_STACK_BYTES};
     sigaltstack(&stack, NULL);
 }
@@ -81,6 +84,6 @@ void overflow_unwatch(void)
         return;
     if (!sigaltstack(NULL, &now) && now.ss_sp == signal_stack) /* not one that came after it */
         sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
-    free(signal_stack);
+    munmap(signal_stack, SIGNAL_STACK_BYTES);
     signal_stack = NULL;
 }

@@ -125,6 +125,7 @@ struct scheduler *scheduler_create(void)
     }
     sanitizer_begin_main(&s->main.sanitizer);
     pthread_once(&once, make_thread_end);
+    fork_watch();
     pthread_setspecific(thread_end, s);
     scheduler_of_thread = s;
     error_adopt(&s->main.error);
@@ -172,6 +173,8 @@ static void queue_remove(struct fiber_queue *q, struct fiber *f)
 
 static void make_ready(struct fiber *f, int reason)
 {
+    if (f->life != scheduler_of_thread->life)
+        return;
     f->parked = false;
     f->reason = reason;
     queue_add(&scheduler_of_thread->ready, f);
@@ -179,7 +182,7 @@ static void make_ready(struct fiber *f, int reason)
 
 static void wake_for(struct fiber *f, int reason)
 {
-    if (!f->parked)
+    if (!f->parked || f->life != scheduler_of_thread->life)
         return;
     if (f->queue) {
         queue_remove(f->queue, f);
@@ -500,6 +503,8 @@ static void fiber_end(struct fiber *f)
     fiber_wake_all(&f->joiners);
     handle_close(&s->fibers, f->handle);
     error_free(&f->error);
+    if (s->main_is_gone)
+        fork_end_with_the_last(s);
     next = next_ready(s);
     s->ended = f;
     s->calls_left = FIBER_CALLS_MAX;
@@ -537,6 +542,7 @@ struct fiber *fiber_start(struct stack_pool *stacks, void (*function)(void *), v
         return NULL;
     }
     f->number = ++s->started;
+    f->life = s->life;
     overflow_watch();
     sanitizer_begin(&f->sanitizer, stack->low, (size_t)((char *)f - stack->low));
     context_make(&f->context, stack->low, f, fiber_begin, f);

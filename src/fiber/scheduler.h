@@ -33,6 +33,7 @@ struct fiber {
     bool cancelled;   /* for good: each further wait fails */
     int reason;       /* why it was woken: 0, ETIMEDOUT, ECANCELED */
     uint32_t number;  /* of the fibers of its thread, in the order they were started; main is 0 */
+    uint32_t life;    /* its scheduler's, when it was started: see fork.c */
     /* What it waits for: an operation, or else something in words. */
     const struct operation *operation;
     const char *waits_for;
@@ -63,10 +64,14 @@ struct scheduler {
     /* What it has to do when the thread ends, while the engine is still there to close what is
      * open (close), or, after that, to free what it has. NULL if nothing. */
     void (*end_sockets)(struct scheduler *s, bool close);
+    /* What it has to do in a child process, where the fibers that waited are no more. */
+    void (*forget_waits)(struct scheduler *s);
     void *socket_records;   /* that floor's */
     struct waiter *waiters; /* fibers that wait at channels; channel.c's */
     struct fiber *ended;    /* its stack goes back once nobody stands on it */
     uint32_t started;       /* fibers so far */
+    uint32_t life;          /* how often it was copied into a child process */
+    bool main_is_gone;      /* another fiber forked */
     struct fiber main;
 };
 
@@ -154,8 +159,16 @@ void fiber_cancel(struct fiber *f);
 /* Ends one wait of f with ECANCELED: the present one, or the next. */
 void fiber_interrupt(struct fiber *f);
 
-/* channel.c's: the thread ends, and with it the fibers that wait at channels. */
+/* channel.c's: the thread ends, and with it the fibers that wait at channels; or this is a child
+ * process, and they are no more. */
 void channel_forget_fibers(struct scheduler *s);
+void channel_forget_waits(struct scheduler *s);
+
+/* fork.c's: from now on a fork of this process leaves the child's scheduler in order. */
+void fork_watch(void);
+
+/* No fiber is left, in a child process of another fiber than main: ends the process. */
+void fork_end_with_the_last(struct scheduler *s);
 
 /* Does an operation, waiting for it if need be. The operation's result, or -ETIMEDOUT,
  * -ECANCELED, -EAGAIN, -ENOMEM when it was taken back (`moved` says what a send had sent). */

@@ -15,6 +15,7 @@ static struct server *servers;
 static unsigned signal_takers; /* servers among them that take signals */
 static struct sigaction before_int, before_term;
 static sem_t signals;
+static bool started; /* the thread that waits for them */
 
 static void on_signal(int number)
 {
@@ -66,7 +67,6 @@ static void *signal_thread(void *unused)
 /* Once in a process. errno. */
 static int start_signal_thread(void)
 {
-    static bool started;
     sigset_t all, before;
     pthread_t thread;
     int failure;
@@ -83,6 +83,38 @@ static int start_signal_thread(void)
     pthread_detach(thread);
     started = true;
     return 0;
+}
+
+static void leave_signals(void)
+{
+    sigaction(SIGINT, &before_int, NULL);
+    sigaction(SIGTERM, &before_term, NULL);
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+/* A child process serves nobody: whoever forked was in a handler, and the rest is no more. */
+static void in_child(void)
+{
+    if (signal_takers)
+        leave_signals();
+    signal_takers = 0;
+    servers = NULL;
+    started = false;
+    pthread_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork, in_child);
 }
 
 static int take_signals(const struct server *server)
@@ -103,8 +135,10 @@ static int take_signals(const struct server *server)
 
 int stop_enlist(struct server *server)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int failure = 0;
 
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&lock);
     if (server->takes_signals)
         failure = take_signals(server);
@@ -125,10 +159,8 @@ unsigned stop_delist(struct server *server)
     while (*at != server)
         at = &(*at)->next;
     *at = server->next;
-    if (server->takes_signals && !server->engine->alone && --signal_takers == 0) {
-        sigaction(SIGINT, &before_int, NULL);
-        sigaction(SIGTERM, &before_term, NULL);
-    }
+    if (server->takes_signals && !server->engine->alone && --signal_takers == 0)
+        leave_signals();
     letters = server->requests;
     pthread_mutex_unlock(&lock);
     return letters;

@@ -143,6 +143,13 @@ int output_flush_in_turn(struct socket *s, int64_t deadline)
     return (int)result;
 }
 
+void output_forget(struct output *out)
+{
+    out->listed = false;
+    out->leaving = false;
+    out->size = 0;
+}
+
 void output_free(struct output *out)
 {
     if (!out)

@@ -39,6 +39,9 @@ int output_flush(struct socket *s, const char *word);
 /* Sends what is gathered; the caller has the turn. -errno, and the stream is broken, or 0. */
 int output_flush_in_turn(struct socket *s, int64_t deadline);
 
+/* Nothing is gathered or under way any more: another process sends it. */
+void output_forget(struct output *out);
+
 /* The socket closes or stops gathering: what is left is dropped. */
 void output_free(struct output *out);
 

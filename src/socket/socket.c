@@ -27,6 +27,27 @@ static void end_sockets(struct scheduler *scheduler, bool close)
     }
 }
 
+/* In a child process: whoever was in a word is no more there. What was gathered is the parent's to
+ * send, or it would be sent twice. */
+static void forget_waits(struct scheduler *scheduler)
+{
+    struct socket *next;
+
+    scheduler->gathered = NULL;
+    for (struct socket *s = scheduler->socket_records; s; s = next) {
+        next = s->next;
+        s->users = 0;
+        s->sending = false;
+        s->receiving = false;
+        s->stepper = NULL;
+        s->senders = (struct fiber_queue){0};
+        if (s->output)
+            output_forget(s->output);
+        if (s->closed)
+            socket_free(s);
+    }
+}
+
 static void enlist(struct socket *s)
 {
     struct scheduler *scheduler = scheduler_of_thread;
@@ -36,6 +57,7 @@ static void enlist(struct socket *s)
         s->next->before = s;
     scheduler->socket_records = s;
     scheduler->end_sockets = end_sockets;
+    scheduler->forget_waits = forget_waits;
 }
 
 static void delist(struct socket *s)
