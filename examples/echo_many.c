@@ -13,8 +13,10 @@ static void echo(void *argument)
     char buffer[4096];
     ssize_t size;
 
-    while ((size = salut_recv(client, buffer, sizeof buffer)) > 0)
-        salut_send(client, buffer, (size_t)size);
+    while ((size = salut_recv(client, buffer, sizeof buffer)) > 0) {
+        if (salut_send(client, buffer, (size_t)size) < 0)
+            break; /* what comes now would follow a gap */
+    }
     salut_close(client);
     if (salut_failed())
         fprintf(stderr, "lost a client: %s\n", salut_error());

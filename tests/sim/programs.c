@@ -133,8 +133,9 @@ void draw_an_honest_network(salut_sim_host *const *hosts, size_t count)
 static void strike(salut_sim_host *server, salut_sim_host *client)
 {
     salut_sim_link bad = {.latency_seconds = 0.01, .jitter_seconds = 0.1, .loss = 0.3};
+    salut_sim_limits poor = {.exhaustion = 0.1, .descriptors_max = 5};
 
-    switch (salut_sim_random(9)) {
+    switch (salut_sim_random(10)) {
     case 0:
         salut_sim_cut(server, NULL);
         break;
@@ -163,6 +164,9 @@ static void strike(salut_sim_host *server, salut_sim_host *client)
     case 8:
         salut_sim_crash(server);
         break;
+    case 9:
+        salut_sim_limit(salut_sim_random(2) ? server : client, &poor);
+        break;
     }
 }
 
@@ -178,8 +182,11 @@ void let_trouble_come(salut_sim_host *server, salut_sim_host *const *clients, si
     salut_sleep(drawn_seconds(longest));
     salut_sim_boot(server);
     salut_sim_continue(server);
-    for (size_t i = 0; i < count; i++)
+    salut_sim_limit(server, NULL);
+    for (size_t i = 0; i < count; i++) {
         salut_sim_continue(clients[i]);
+        salut_sim_limit(clients[i], NULL);
+    }
     salut_sim_set_link(NULL, NULL, &office);
     salut_sim_heal(NULL, NULL);
 }

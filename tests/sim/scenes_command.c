@@ -13,8 +13,9 @@ enum { SENDERS = 3, TEXT_BYTES = 3000 };
 
 static const double VERY_LONG = 2000;
 
-static const int WHY_NO_CONVERSATION[] = {ECONNREFUSED, ECONNRESET,  EPIPE, ETIMEDOUT,
-                                          EHOSTUNREACH, ENETUNREACH, 0};
+static const int WHY_NO_CONVERSATION[] = {ECONNREFUSED, ECONNRESET,  EPIPE,   ETIMEDOUT,
+                                          EHOSTUNREACH, ENETUNREACH, ENOBUFS, ENOMEM,
+                                          ENFILE,       EMFILE,      0};
 
 /* What is asked of `salut serve`, and whether it is to end. */
 struct server {
@@ -255,6 +256,42 @@ static void serve_datagrams(void)
     expect(ends_within(senders[0].host, VERY_LONG), "the sender doesn't end");
 }
 
+static void send_by_path(void *argument)
+{
+    salut_sock *s;
+
+    (void)argument;
+    wait_until_printed(salut_sim_here(), "Waiting on unix:/tmp/salut\n");
+    s = salut_create_connection("unix:/tmp/salut");
+    salut_send_line(s, "one");
+    salut_send(s, "two", 3);
+    salut_close(s);
+}
+
+/* A path is one host's alone, where one program runs: who sends is a fiber of the server's. */
+static void serve_path_too(void *server)
+{
+    salut_go(send_by_path, NULL);
+    serve(server);
+}
+
+static void serve_path(void)
+{
+    salut_sim_host *host = salut_sim_add_host("host");
+    struct server server = {.address = "unix:/tmp/salut", .once = true};
+
+    for (int i = 0; i < 2; i++) { /* the path is free again */
+        process_forget_printed(host);
+        expect(!salut_sim_start(host, serve_path_too, &server), "%s", salut_error());
+        expect(ends_within(host, VERY_LONG) && status_of_serve == 0, "it doesn't end well");
+        expect(is_like(process_output(host), "Waiting on unix:/tmp/salut\n"
+                                             "client 1 connected\n"
+                                             "(client 1: [onetw]+\n)+"
+                                             "client 1 left\n"),
+               "it prints something else");
+    }
+}
+
 static void send_to_nobody(void)
 {
     static struct sender senders[SENDERS];
@@ -293,6 +330,7 @@ const struct scene command_scenes[] = {
     {"serve_many", serve_many, false},
     {"serve_in_trouble", serve_in_trouble, false},
     {"serve_datagrams", serve_datagrams, false},
+    {"serve_path", serve_path, false},
     {"send_to_nobody", send_to_nobody, false},
     {"wrong_words", wrong_words, false},
     {0},

@@ -13,8 +13,9 @@ static const char GREETING[] = "Salut le serveur !";
 /* Longer than TCP tries. */
 static const double VERY_LONG = 2000;
 
-static const int WHY_NO_CONVERSATION[] = {ECONNREFUSED, ECONNRESET,  EPIPE, ETIMEDOUT,
-                                          EHOSTUNREACH, ENETUNREACH, 0};
+static const int WHY_NO_CONVERSATION[] = {ECONNREFUSED, ECONNRESET,  EPIPE,   ETIMEDOUT,
+                                          EHOSTUNREACH, ENETUNREACH, ENOBUFS, ENOMEM,
+                                          ENFILE,       EMFILE,      0};
 
 static int run_serveur(int argc, char **argv)
 {
