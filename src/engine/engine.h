@@ -125,6 +125,9 @@ struct engine_calls {
     int (*expect_letters)(struct engine *e);
     /* From any thread: has the letter opened by the engine's. */
     void (*post)(struct engine *e, struct letter *letter);
+    /* Has the letter opened at that time, in a poll. One at a time: a new one takes the place of
+     * the last. For what may be late or not come at all: polls that wait for ever cost no more. */
+    int (*alarm)(struct engine *e, int64_t at, struct letter *letter);
     void (*destroy)(struct engine *e);
 };
 

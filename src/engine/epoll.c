@@ -31,6 +31,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -42,7 +43,9 @@ struct slot {
 struct epoll_engine {
     struct engine engine; /* first: an engine's address is its epoll_engine's */
     int epoll;
-    int bell;           /* an eventfd that other threads ring; -1 until a letter may come */
+    int bell;  /* an eventfd that other threads ring; -1 until a letter may come */
+    int alarm; /* a timerfd; -1 until the first alarm */
+    struct letter *alarm_letter;
     struct slot *slots; /* by descriptor */
     uint32_t slot_count;
     struct epoll_engine *next, *before; /* of the process's */
@@ -56,7 +59,9 @@ struct epoll_engine {
     struct epoll_event events[ENGINE_EVENTS_MAX];
 };
 
-static const uint64_t BELL = UINT64_MAX; /* the event that names no descriptor */
+/* The events that name no descriptor. */
+static const uint64_t BELL = UINT64_MAX;
+static const uint64_t ALARM = UINT64_MAX - 1;
 
 static const uint32_t EVERYTHING = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
@@ -505,21 +510,27 @@ static void epoll_cancel(struct engine *e, struct operation *o)
 
 /* ---- Letters from other threads ------------------------------------------------------------ */
 
-static int hang_bell(struct epoll_engine *e)
+/* Has the descriptor, just opened, report by this event. Closes it when that fails. */
+static int listen_to(struct epoll_engine *e, int *descriptor, uint64_t name)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = BELL};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = name};
     int failure;
 
-    e->expects_letters = true;
-    e->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (e->bell < 0)
+    if (*descriptor < 0)
         return -errno;
-    if (!epoll_ctl(e->epoll, EPOLL_CTL_ADD, e->bell, &event))
+    if (!epoll_ctl(e->epoll, EPOLL_CTL_ADD, *descriptor, &event))
         return 0;
     failure = -errno;
-    close(e->bell);
-    e->bell = -1;
+    close(*descriptor);
+    *descriptor = -1;
     return failure;
+}
+
+static int hang_bell(struct epoll_engine *e)
+{
+    e->expects_letters = true;
+    e->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return listen_to(e, &e->bell, BELL);
 }
 
 static int epoll_expect_letters(struct engine *engine)
@@ -568,6 +579,23 @@ static void open_letters(struct epoll_engine *e)
         oldest_first->open(oldest_first);
         oldest_first = next;
     }
+}
+
+static int epoll_alarm(struct engine *engine, int64_t at, struct letter *letter)
+{
+    struct epoll_engine *e = of(engine);
+    struct itimerspec when = {
+        .it_value = {.tv_sec = at / NANOSECONDS, .tv_nsec = at % NANOSECONDS}};
+    int failure = e->copied ? leave_the_parents_epoll(e) : 0;
+
+    if (!failure && e->alarm < 0) {
+        e->alarm = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+        failure = listen_to(e, &e->alarm, ALARM);
+    }
+    if (failure)
+        return failure;
+    e->alarm_letter = letter;
+    return timerfd_settime(e->alarm, TFD_TIMER_ABSTIME, &when, NULL) ? -errno : 0;
 }
 
 static bool start_resolve(struct epoll_engine *e, struct operation *o)
@@ -629,6 +657,10 @@ static bool hear(struct epoll_engine *e, const struct epoll_event *event)
     uint64_t rings;
     ssize_t size;
 
+    if (event->data.u64 == ALARM) {
+        e->alarm_letter->open(e->alarm_letter);
+        return false;
+    }
     if (event->data.u64 != BELL)
         return hear_endpoint(e, event);
     size = read(e->bell, &rings, sizeof rings);
@@ -776,6 +808,9 @@ static int leave_the_parents_epoll(struct epoll_engine *e)
     e->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (e->epoll < 0)
         return -errno;
+    if (e->alarm >= 0)
+        close(e->alarm);
+    e->alarm = -1;
     pthread_mutex_lock(&e->letters_lock);
     if (e->bell >= 0)
         close(e->bell);
@@ -831,6 +866,8 @@ static void epoll_destroy(struct engine *engine)
         open_letters(e);
         close(e->bell);
     }
+    if (e->alarm >= 0)
+        close(e->alarm);
     close(e->epoll);
     pthread_mutex_destroy(&e->letters_lock);
     free(e->slots);
@@ -859,6 +896,7 @@ static const struct engine_calls epoll_calls = {
     .now = epoll_now,
     .expect_letters = epoll_expect_letters,
     .post = epoll_post,
+    .alarm = epoll_alarm,
     .destroy = epoll_destroy,
 };
 
@@ -870,6 +908,7 @@ struct engine *engine_epoll_create(void)
         return NULL;
     e->engine.calls = &epoll_calls;
     e->bell = -1;
+    e->alarm = -1;
     e->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (e->epoll < 0) {
         free(e);

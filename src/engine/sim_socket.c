@@ -663,6 +663,13 @@ static void sim_post(struct engine *e, struct letter *letter)
     h->awake = true;
 }
 
+/* It is for what has no part in a simulation: memory, say. */
+static int sim_alarm(struct engine *e, int64_t at, struct letter *letter)
+{
+    (void)e, (void)at, (void)letter;
+    return -EOPNOTSUPP;
+}
+
 static void open_letters(struct sim_host *h)
 {
     while (h->letters_first) {
@@ -747,5 +754,6 @@ const struct engine_calls sim_calls = {
     .now = sim_now,
     .expect_letters = sim_expect_letters,
     .post = sim_post,
+    .alarm = sim_alarm,
     .destroy = sim_destroy,
 };

@@ -27,6 +27,17 @@ struct context {
  * `top`. entry must not return. */
 void context_make(struct context *c, void *low, void *top, void (*entry)(void *), void *argument);
 
+/* The stack of a context that doesn't run holds nothing below this; NULL: that is not known. */
+static inline const void *context_lowest(const struct context *c)
+{
+#ifdef SALUT_SWITCH_UCONTEXT
+    (void)c;
+    return NULL;
+#else
+    return c->stack_pointer;
+#endif
+}
+
 /* Leaves the running context in `from` and goes on with `to`. */
 void context_switch(struct context *from, struct context *to);
 

@@ -26,6 +26,7 @@ static void begin_new_life(void)
     f->joiners = (struct fiber_queue){0};
     s->ready = (struct fiber_queue){0};
     s->timers.count = 0;
+    s->trimmer = (struct trimmer){0};
     channel_forget_waits(s);
     handle_close_others(&s->fibers, f->handle);
     s->main_is_gone = s->main_is_gone || f != &s->main;

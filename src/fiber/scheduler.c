@@ -175,7 +175,7 @@ static void make_ready(struct fiber *f, int reason)
 {
     if (f->life != scheduler_of_thread->life)
         return;
-    f->parked = false;
+    f->parked = NOT_PARKED;
     f->reason = reason;
     queue_add(&scheduler_of_thread->ready, f);
 }
@@ -225,10 +225,20 @@ static void look(struct scheduler *s, int64_t until)
     errno = saved_errno;
 }
 
+/* Until a fiber is ready. */
+static void sleep_here(struct scheduler *s)
+{
+    if (!s->trimmer.looks)
+        trim_begin(s);
+    do
+        look(s, s->timers.count ? heap_first(&s->timers)->due : NEVER);
+    while (!s->ready.first);
+}
+
 static struct fiber *next_ready(struct scheduler *s)
 {
-    while (!s->ready.first)
-        look(s, s->timers.count ? heap_first(&s->timers)->due : NEVER);
+    if (!s->ready.first)
+        sleep_here(s);
     if (!s->switches_left)
         look(s, AT_ONCE);
     s->switches_left--;
@@ -284,7 +294,7 @@ int fiber_park(int64_t deadline, const char *what)
             return ENOMEM;
     }
     f->waits_for = what;
-    f->parked = true;
+    f->parked = PARKED;
     run_next(s);
     heap_remove(&s->timers, &f->timer);
     return f->reason;

@@ -21,6 +21,22 @@ struct fiber_queue {
     struct fiber *last;
 };
 
+/* How a fiber waits. A parked one is looked at about once a second, see trim.c. */
+enum parked {
+    NOT_PARKED,
+    PARKED,
+    PARKED_BEFORE, /* the last look found it so */
+    PARKED_TRIMMED /* and its stack has given back what it doesn't need */
+};
+
+/* A thread's looks at its parked fibers, trim.c's. */
+struct trimmer {
+    struct letter alarm; /* first: its address is the trimmer's */
+    uint32_t slot;       /* where in the table of fibers the look goes on */
+    bool again;          /* it has found one that the next one should see */
+    bool looks;          /* the alarm is set */
+};
+
 /* A thread's own fiber has no stack of ours; every other one lies at the top of its stack (but for
  * a scheduler's first fiber, which lies in the scheduler). */
 struct fiber {
@@ -28,7 +44,7 @@ struct fiber {
     struct fiber *next;        /* in the one queue it is in */
     struct fiber_queue *queue; /* that it waits in; NULL when parked otherwise or not at all */
     struct timer timer;
-    bool parked;
+    uint8_t parked;   /* enum parked */
     bool interrupted; /* the next wait fails */
     bool cancelled;   /* for good: each further wait fails */
     int reason;       /* why it was woken: 0, ETIMEDOUT, ECANCELED */
@@ -57,6 +73,7 @@ struct scheduler {
     struct handle_table fibers;
     struct handle_table sockets; /* floor 5's, here so that one look finds a thread's all */
     struct stack_pool stacks;
+    struct trimmer trimmer;
     struct fiber *left; /* who ran before `current` */
     /* What a higher floor has to do before the thread looks at the network; NULL if nothing. */
     void (*before_look)(struct scheduler *s);
@@ -158,6 +175,9 @@ void fiber_cancel(struct fiber *f);
 
 /* Ends one wait of f with ECANCELED: the present one, or the next. */
 void fiber_interrupt(struct fiber *f);
+
+/* trim.c's: begins to look at the parked fibers now and then, if there are many. */
+void trim_begin(struct scheduler *s);
 
 /* channel.c's: the thread ends, and with it the fibers that wait at channels; or this is a child
  * process, and they are no more. */

@@ -143,6 +143,16 @@ struct stack *stack_take(struct stack_pool *pool)
     return stack;
 }
 
+/* Where the memory is locked it stays: the advice fails, and nothing else does. */
+void stack_trim(struct stack *stack, const void *lowest)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t end = (uintptr_t)lowest / page * page;
+
+    if (end > (uintptr_t)stack->low)
+        madvise(stack->low, end - (uintptr_t)stack->low, MADV_DONTNEED);
+}
+
 void stack_give_back(struct stack *stack)
 {
     struct stack_pool *pool = stack->pool;

@@ -35,6 +35,9 @@ void stack_pool_begin(struct stack_pool *pool, size_t stack_bytes);
 /* A stack, or NULL and errno ENOMEM. */
 struct stack *stack_take(struct stack_pool *pool);
 
+/* Gives the system the pages below `lowest`, whose bytes nobody needs; NULL: gives nothing. */
+void stack_trim(struct stack *stack, const void *lowest);
+
 /* To the pool it came from. */
 void stack_give_back(struct stack *stack);
 

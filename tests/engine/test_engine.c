@@ -738,6 +738,49 @@ static void letters_that_nobody_waited_for_are_opened_at_the_end(void **state)
     assert_int_equal(letters_opened[0], 10);
 }
 
+/* ---- The alarm ----------------------------------------------------------------------------- */
+
+struct ring {
+    struct letter letter; /* first */
+    int rung;
+};
+
+static void ring(struct letter *letter)
+{
+    ((struct ring *)letter)->rung++;
+}
+
+static void an_alarm_ends_even_a_poll_that_waits_for_ever(void **state)
+{
+    struct ring alarm = {.letter.open = ring};
+    int64_t at = clock_now() + NANOSECONDS / 50;
+
+    (void)state;
+    assert_int_equal(engine->calls->alarm(engine, at, &alarm.letter), 0);
+    while (!alarm.rung)
+        engine->calls->poll(engine, NEVER);
+    assert_true(clock_now() >= at);
+    engine->calls->poll(engine, clock_now() + NANOSECONDS / 50);
+    assert_int_equal(alarm.rung, 1);
+    assert_int_equal(engine->calls->alarm(engine, clock_now(), &alarm.letter), 0); /* and again */
+    while (alarm.rung == 1)
+        engine->calls->poll(engine, NEVER);
+}
+
+static void a_new_alarm_takes_the_place_of_the_last(void **state)
+{
+    struct ring first = {.letter.open = ring}, second = {.letter.open = ring};
+    int64_t now = clock_now();
+
+    (void)state;
+    assert_int_equal(engine->calls->alarm(engine, now + 1000 * (int64_t)NANOSECONDS, &first.letter),
+                     0);
+    assert_int_equal(engine->calls->alarm(engine, now + NANOSECONDS / 100, &second.letter), 0);
+    while (!second.rung)
+        engine->calls->poll(engine, NEVER);
+    assert_int_equal(first.rung, 0);
+}
+
 /* ---- Running out --------------------------------------------------------------------------- */
 
 static void without_descriptors_opening_says_emfile(void **state)
@@ -757,6 +800,7 @@ static void without_descriptors_opening_says_emfile(void **state)
     assert_int_equal(engine->calls->open(engine, &ep, AF_INET, SOCK_STREAM), -EMFILE);
     assert_int_equal(engine->calls->open_pair(engine, &ep, &other), -EMFILE);
     assert_int_equal(engine->calls->expect_letters(engine), -EMFILE);
+    assert_int_equal(engine->calls->alarm(engine, clock_now(), NULL), -EMFILE);
     errno = 0;
     assert_null(engine_epoll_create());
     assert_int_equal(errno, EMFILE);
@@ -801,6 +845,8 @@ int main(void)
                                         begin, end),
         cmocka_unit_test_setup_teardown(letters_that_nobody_waited_for_are_opened_at_the_end, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(an_alarm_ends_even_a_poll_that_waits_for_ever, begin, end),
+        cmocka_unit_test_setup_teardown(a_new_alarm_takes_the_place_of_the_last, begin, end),
         cmocka_unit_test_setup_teardown(without_descriptors_opening_says_emfile, begin, end),
     };
 
