@@ -8,7 +8,7 @@
  *     D  the server may have n descriptors               X  n in 1000 of its calls lack memory
  *     I  idle_seconds is n / 10    P  request_seconds is n / 10    M  connections_max is n
  *     F  n in 1000 packets break a connection            B  at most n bytes a read
- *     T  run it twice
+ *     T  run it twice              G  the handler's sends gather in 8 n bytes
  *     C  the next client           c  it sends n + 1 bytes      p  it waits n / 100 seconds
  *     r  it receives n + 1 bytes   d  it says that it's done    q  it closes, and connects again
  *     k  its host loses power      z  its cable is cut, or put back
@@ -50,6 +50,7 @@ struct attack {
     enum kind kind;
     uint64_t seed;
     bool wild, twice;
+    size_t gathered_max;
     salut_sim_limits limits;
     double resets;
     salut_serve_options serve;
@@ -75,6 +76,9 @@ static void set_world(struct attack *a, const struct step *step)
         break;
     case 'T':
         a->twice = true;
+        break;
+    case 'G':
+        a->gathered_max = 8 * n;
         break;
     case 'D':
         a->limits.descriptors_max = n + 1;
@@ -122,7 +126,7 @@ static void read_script(struct attack *a, struct script rest)
     struct step step;
 
     a->client_count = 1;
-    while (fuzz_next_step(&rest, "HSTDXFBIPMCcprdqkz", &step)) {
+    while (fuzz_next_step(&rest, "HSTGDXFBIPMCcprdqkz", &step)) {
         if (step.letter == 'C')
             a->client_count += a->client_count < CLIENTS_MAX;
         else if (strchr("cprdqkz", step.letter))
@@ -190,6 +194,7 @@ static void handle(salut_sock *client, void *argument)
     struct attack *a = argument;
 
     salut_set_limit(client, LIMIT);
+    salut_set_buffer(client, a->gathered_max);
     if (a->kind == BYTES)
         echo(client);
     else if (a->kind == LINES)
