@@ -15,6 +15,7 @@
 #include <string.h>
 
 static _Thread_local struct error thread_error; /* before a thread has fibers */
+static _Thread_local unsigned failures;
 _Thread_local struct error *error_current;
 _Thread_local void (*error_exit)(int status);
 
@@ -146,6 +147,7 @@ static void record(int number, const char *reason, const char *format, va_list a
 
     e->number = number;
     e->failed = true;
+    e->nth = ++failures;
     if (error_room(e)) {
         va_copy(again, arguments);
         size = vsnprintf(e->sentence, room, format, arguments);

@@ -9,6 +9,7 @@
 struct error {
     int number;     /* errno of the last failure */
     bool failed;    /* since the beginning, or since salut_clear_error() */
+    unsigned nth;   /* of this thread's failures, to know it again */
     char *sentence; /* SENTENCE_BYTES, allocated at the first failure; NULL before */
 };
 

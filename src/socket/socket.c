@@ -233,6 +233,7 @@ void socket_pass_turn(struct socket *s)
 int socket_step_failed(struct socket *s, enum socket_step step)
 {
     s->failure = errno;
+    s->nth_failure = error_current->nth;
     s->failed_step = (uint8_t)step;
     return -1;
 }
@@ -249,7 +250,7 @@ bool socket_stands_on_failure(const struct socket *s, enum socket_step step, con
 {
     if (!s->failure || s->failed_step == STEP_NONE || s->failed_step >= step)
         return false;
-    if (error_current->failed && error_current->number == s->failure)
+    if (error_current->failed && error_current->nth == s->nth_failure)
         errno = s->failure;
     else
         error_set(s->failure, "%.*s: an earlier step of this socket failed", error_word_size(word),

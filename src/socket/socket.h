@@ -48,8 +48,8 @@ struct socket {
     struct fiber *stepper;          /* in bind, connect or a pause of accept; NULL */
     char *path;                     /* bound here, to be unlinked; NULL if none */
     struct file_identity path_file; /* made there, so that no other's is unlinked */
-    int lost;                       /* errno that told a send of the connection's end; 0 */
     int failure;                    /* errno of the step that failed, 0 when none did */
+    unsigned nth_failure;           /* that step's, of the thread's */
     union {
         struct sockaddr any;
         struct sockaddr_in ipv4;

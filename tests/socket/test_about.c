@@ -517,6 +517,19 @@ static void a_word_on_null_fails_with_ebadf_when_nothing_failed_before(void **st
     assert_false(salut_failed());
 }
 
+static void a_word_after_a_step_that_failed_speaks_of_that_step(void **state)
+{
+    char byte;
+
+    (void)state;
+    salut_sock *s = salut_socket(SALUT_TCP);
+    assert_fails(salut_connect(s, "", 4711), EINVAL, "host is empty");
+    assert_fails(salut_recv(s, &byte, 1), EINVAL, "host is empty");
+    assert_fails(salut_settimeout(s, NAN), EINVAL, "not a number");
+    assert_fails(salut_recv(s, &byte, 1), EINVAL, "an earlier step");
+    assert_works(salut_close(s));
+}
+
 static void a_word_on_null_keeps_the_first_failure(void **state)
 {
     (void)state;
@@ -619,6 +632,7 @@ int main(void)
         cmocka_unit_test(shutdown_needs_a_connection_and_a_direction),
         cmocka_unit_test(shutdown_of_a_broken_connection_is_told),
         cmocka_unit_test(a_word_on_null_fails_with_ebadf_when_nothing_failed_before),
+        cmocka_unit_test(a_word_after_a_step_that_failed_speaks_of_that_step),
         cmocka_unit_test(a_word_on_null_keeps_the_first_failure),
         cmocka_unit_test(a_word_on_a_socket_that_another_fiber_closed_fails_with_ebadf),
         cmocka_unit_test(a_word_from_another_thread_fails_with_eperm),
