@@ -68,6 +68,16 @@ int salut_cancel(salut_fiber *fiber)
     return 0;
 }
 
+static int yield(const char *word)
+{
+    if (!scheduler_get())
+        return error_set(errno, "%s", word);
+    if (fiber_current()->cancelled)
+        return error_set(ECANCELED, "%s", word);
+    fiber_step_aside();
+    return 0;
+}
+
 int salut_sleep(double seconds)
 {
     int64_t deadline;
@@ -76,7 +86,7 @@ int salut_sleep(double seconds)
     if (isnan(seconds))
         return error_say(EINVAL, "sleep: the seconds are not a number");
     if (seconds <= 0)
-        return salut_yield();
+        return yield("sleep");
     if (!scheduler_get())
         return error_set(errno, "sleep");
     deadline = deadline_after(fiber_now(), nanoseconds(seconds));
@@ -88,10 +98,5 @@ int salut_sleep(double seconds)
 
 int salut_yield(void)
 {
-    if (!scheduler_get())
-        return error_set(errno, "yield");
-    if (fiber_current()->cancelled)
-        return error_set(ECANCELED, "yield");
-    fiber_step_aside();
-    return 0;
+    return yield("yield");
 }

@@ -293,6 +293,7 @@ static void sleep_four_times(void *argument)
     a->numbers[2] = errno;
     a->results[3] = salut_sleep(0);
     a->numbers[3] = errno;
+    assert_string_equal(salut_error(), "sleep: canceled");
     note('e');
 }
 
