@@ -13,6 +13,7 @@
 
 #include <salut.h>
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@ struct endpoint {
     bool writable;
     bool alert;      /* an end, an error or urgent data: a short receive proves nothing any more */
     bool registered; /* the kernel tells the engine about it */
+    int lost;        /* errno, by which a send learnt that the connection is no more; 0 */
     struct operation *receiving; /* pending, or NULL */
     struct operation *sending;
 };
@@ -67,6 +69,16 @@ struct operation {
     void (*done)(struct operation *operation);
     void *owner; /* for done() */
 };
+
+/* A system says once that a connection is no more, to whoever calls first, and of the others a
+ * receive only learns that nothing will come: as if the peer had ended in good order. So what a send
+ * learns is noted as soon as it is done, before any other fiber runs. */
+static inline void endpoint_note_loss(struct endpoint *ep, int64_t result)
+{
+    if (result == -ECONNRESET || result == -ETIMEDOUT || result == -EHOSTUNREACH ||
+        result == -ENETUNREACH)
+        ep->lost = (int)-result;
+}
 
 /* Something that another thread asks an engine's thread to do. */
 struct letter {

@@ -401,6 +401,8 @@ static void wake_owner(struct operation *o)
 {
     struct fiber *f = o->owner;
 
+    if (o->kind == OPERATION_SEND)
+        endpoint_note_loss(o->endpoint, o->result);
     o->owner = NULL;
     fiber_wake(f);
 }
@@ -426,6 +428,8 @@ int64_t fiber_perform(struct operation *o, int64_t deadline)
     o->done = wake_owner;
     o->owner = s->current;
     if (s->engine->calls->start(s->engine, o)) {
+        if (o->kind == OPERATION_SEND)
+            endpoint_note_loss(o->endpoint, o->result);
         fiber_count_call();
         return o->result;
     }

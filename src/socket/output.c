@@ -53,7 +53,8 @@ static void has_left(struct output *out)
     size_t left = out->send.size;
 
     if (out->send.result < 0) {
-        stream_break(out->socket, (int)-out->send.result, NEVER);
+        endpoint_note_loss(&out->socket->endpoint, out->send.result);
+        out->socket->send_failure = (int)-out->send.result;
         out->unsaid = true;
         out->size = 0;
         return;
@@ -123,8 +124,9 @@ int output_flush_in_turn(struct socket *s, int64_t deadline)
     size_t moved;
 
     if (s->send_failure) {
+        int failure = out->unsaid ? s->send_failure : EPIPE; /* the reason is told once */
         out->unsaid = false;
-        return -s->send_failure;
+        return -failure;
     }
     if (!out->size)
         return 0;
@@ -137,7 +139,7 @@ int output_flush_in_turn(struct socket *s, int64_t deadline)
     if (!s->closed && stream_is_whole((int)-result, deadline)) {
         list(out); /* nothing is lost: it goes on leaving later */
     } else {
-        stream_break(s, (int)-result, deadline);
+        s->send_failure = (int)-result;
         out->size = 0;
     }
     return (int)result;
@@ -164,11 +166,15 @@ int output_flush(struct socket *s, const char *word)
 {
     int64_t deadline = socket_deadline(s);
     int failure = socket_take_turn(s, deadline);
+    bool broken;
 
     if (failure)
         return socket_failed(s, word, failure);
+    broken = s->send_failure && !s->output->unsaid;
     failure = output_flush_in_turn(s, deadline);
     socket_pass_turn(s);
+    if (broken && !s->closed)
+        return stream_say_broken(s, word);
     return failure ? socket_failed(s, word, -failure) : 0;
 }
 

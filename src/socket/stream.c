@@ -31,15 +31,6 @@ bool stream_is_whole(int number, int64_t deadline)
     }
 }
 
-/* The system says once why it gave a connection up: a receive must not take the silence after it
- * for a clean end. EPIPE says nothing of the kind. */
-void stream_break(struct socket *s, int number, int64_t deadline)
-{
-    s->send_failure = number;
-    if (number != EPIPE && !stream_is_whole(number, deadline))
-        s->lost = number;
-}
-
 /* ---- recv ---------------------------------------------------------------------------------- */
 
 ssize_t stream_receive(struct socket *s, const char *word, void *buffer, size_t size,
@@ -66,8 +57,8 @@ ssize_t stream_receive_new(struct socket *s, const char *word, void *buffer, siz
     s->receiving = true;
     result = descriptor_receive(&s->endpoint, buffer, size, deadline);
     s->receiving = false;
-    if (result == 0)
-        result = -s->lost;
+    if (result == 0 && s->endpoint.lost)
+        result = -s->endpoint.lost;
     if (result >= 0)
         return (ssize_t)result;
     if (!stream_is_whole((int)-result, deadline))
@@ -92,21 +83,27 @@ ssize_t salut_recv(salut_sock *handle, void *buffer, size_t size)
 
 /* ---- send ---------------------------------------------------------------------------------- */
 
+int stream_say_broken(struct socket *s, const char *word)
+{
+    char name[SOCKET_NAME_BYTES];
+
+    return error_say(EPIPE, "%s %s: the connection broke in an earlier send (%s)", word,
+                     socket_name(s, name, sizeof name), error_reason(s->send_failure));
+}
+
 static ssize_t send_in_turn(struct socket *s, const char *word, const void *head, size_t head_size,
                             const void *data, size_t size, int64_t deadline)
 {
     size_t moved;
     int64_t result;
-    char name[SOCKET_NAME_BYTES];
 
     if (s->send_failure)
-        return error_say(EPIPE, "%s %s: the connection broke in an earlier send (%s)", word,
-                         socket_name(s, name, sizeof name), error_reason(s->send_failure));
+        return stream_say_broken(s, word);
     result = descriptor_send(&s->endpoint, head, head_size, data, size, deadline, &moved);
     if (result >= 0)
         return (ssize_t)result;
     if (moved || !stream_is_whole((int)-result, deadline))
-        stream_break(s, (int)-result, deadline);
+        s->send_failure = (int)-result;
     return socket_failed(s, word, (int)-result);
 }
 

@@ -17,8 +17,8 @@ ssize_t stream_receive_new(struct socket *s, const char *word, void *buffer, siz
 ssize_t stream_send(struct socket *s, const char *word, const void *head, size_t head_size,
                     const void *data, size_t size, int64_t deadline);
 
-/* The stream is broken for further sends, by this failure of one that had this deadline. */
-void stream_break(struct socket *s, int number, int64_t deadline);
+/* A send broke the stream earlier, and has said why: it says so again. Always -1, EPIPE. */
+int stream_say_broken(struct socket *s, const char *word);
 
 /* The stream is as good as before this failure: the call was given up, or could not be made. */
 bool stream_is_whole(int number, int64_t deadline);

@@ -446,6 +446,23 @@ static void a_flush_that_times_out_keeps_the_rest(void **state)
     assert_works(salut_close(other));
 }
 
+static void flush_tells_that_an_earlier_send_broke_the_stream(void **state)
+{
+    unsigned char *bytes = new_bytes(MUCH);
+    salut_sock *other, *s;
+
+    (void)state;
+    assert_works(salut_pair(&s, &other));
+    assert_works(salut_set_buffer(s, 100));
+    assert_works(salut_settimeout(s, 0.01));
+    assert_fails(salut_send(s, bytes, MUCH), ETIMEDOUT, "send to");
+    assert_fails(salut_flush(s), EPIPE, "earlier send");
+    assert_fails(salut_shutdown(s, SHUT_WR), EPIPE, "earlier send");
+    free(bytes);
+    assert_works(salut_close(s));
+    assert_works(salut_close(other));
+}
+
 static void a_send_that_times_out_is_not_gathered_and_what_was_stays(void **state)
 {
     unsigned char *bytes = new_bytes(MUCH + 1000);
@@ -861,6 +878,7 @@ int main(void)
         cmocka_unit_test(many_fibers_gather_on_one_socket_a_whole_call_each),
         cmocka_unit_test(sends_go_on_gathering_behind_what_is_leaving),
         cmocka_unit_test(a_flush_that_times_out_keeps_the_rest),
+        cmocka_unit_test(flush_tells_that_an_earlier_send_broke_the_stream),
         cmocka_unit_test(a_send_that_times_out_is_not_gathered_and_what_was_stays),
         cmocka_unit_test(a_canceled_flush_keeps_the_rest),
         cmocka_unit_test(a_canceled_send_is_not_gathered_and_what_was_stays),
