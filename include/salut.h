@@ -27,6 +27,9 @@
  *     EAGAIN     the call would have to wait, and the timeout is 0;
  *     ECANCELED  salut_cancel() was called on this fiber, or another fiber closed the socket.
  *
+ * A word that needs what bind or connect should have given, and it failed, gives that failure
+ * again, until it succeeds.
+ *
  * A stream that failed in the middle of a message is broken: see salut_send().
  *
  * A thread that ends closes the sockets that it left open; what they had gathered is lost.
@@ -102,8 +105,7 @@ SALUT_PUBLIC salut_sock *salut_socket(salut_kind kind);
  *   (unknown name, or no such directory), EHOSTUNREACH (names can't be looked up just now),
  *   ENAMETOOLONG (path), EINVAL (also: bound already, another fiber is at it, or a name with a
  *   space or control character).
- * After a failure the socket is as before and may be bound again; words that need the address
- * (salut_listen) give the same failure until then.
+ * After a failure the socket is as before and may be bound again.
  * A path bound here is unlinked by salut_close(). */
 SALUT_PUBLIC int salut_bind(salut_sock *s, const char *host, int port);
 
@@ -129,7 +131,7 @@ SALUT_PUBLIC salut_sock *salut_accept(salut_sock *s, salut_addr *peer);
  * Result: 0, or -1 and the last attempt's errno: ECONNREFUSED (nobody listens), ETIMEDOUT,
  *   EHOSTUNREACH, ENETUNREACH, ENOENT (unknown name, or no such path), EISCONN (connected
  *   already, or another fiber is at it), EOPNOTSUPP (listening), EAFNOSUPPORT (bound to an
- *   address of the other family). The sentence lists each address tried and why it failed.
+ *   address of the other family), EPROTOTYPE (a path that takes the other Unix kind). The sentence lists each address tried and why it failed.
  * After a failure the socket is as before and may be connected again. */
 SALUT_PUBLIC int salut_connect(salut_sock *s, const char *host, int port);
 
@@ -220,13 +222,14 @@ SALUT_PUBLIC char *salut_decoder_decode(salut_decoder *d, const void *bytes, ssi
  *     0          the peer is done, after a whole line (salut_failed() stays as it was);
  *     EPROTO     it ended in the middle of a line;
  *     EMSGSIZE   the line is longer than the limit (64 KiB unless salut_set_limit());
+ *     EOPNOTSUPP the socket is for datagrams: each is a message already;
  *   or any of salut_recv()'s. After a failure nothing is lost: what came of the line is still
  *   there for salut_recv(), or for the same call again. */
 SALUT_PUBLIC char *salut_recv_line(salut_sock *s, size_t *size);
 
 /* Sends text and a newline, as one. (For protocols that want CR LF, end the text with "\r".)
  * Result: the text's length, or -1 and salut_send()'s errors, EINVAL (the text is NULL or holds
- *   a newline: it would be two lines; nothing was sent). */
+ *   a newline: it would be two lines; nothing was sent), EOPNOTSUPP (datagrams). */
 SALUT_PUBLIC ssize_t salut_send_line(salut_sock *s, const char *text);
 
 /* Receives one message as salut_send_message() sends it: its length in 4 bytes, big-endian, and
@@ -239,7 +242,7 @@ SALUT_PUBLIC ssize_t salut_send_line(salut_sock *s, const char *text);
 SALUT_PUBLIC void *salut_recv_message(salut_sock *s, size_t *size);
 
 /* Sends one message. Result: size, or -1 and salut_send()'s errors, EMSGSIZE (over the limit;
- * nothing was sent). */
+ * nothing was sent), EOPNOTSUPP (datagrams). */
 SALUT_PUBLIC ssize_t salut_send_message(salut_sock *s, const void *data, size_t size);
 
 /* The longest line or message on this socket, in bytes, at most 1 GiB; 0 is the default again.
@@ -252,7 +255,9 @@ SALUT_PUBLIC int salut_set_limit(salut_sock *s, size_t bytes);
  * at salut_flush(), salut_shutdown() or salut_close(). For many small messages this is a hundred
  * times as fast. A failure that comes after the send that it is about is told by the next send,
  * by flush or by close. A program that ends without close loses what is gathered.
- * Result: 0, or -1 with what was gathered kept, and EINVAL, EOPNOTSUPP (datagrams), EBUSY. */
+ * What an earlier buffer has gathered is sent first.
+ * Result: 0, or -1 and EINVAL, EOPNOTSUPP (datagrams), EBUSY (another fiber is sending), or
+ *   salut_flush()'s errors, with what was gathered kept as there. */
 SALUT_PUBLIC int salut_set_buffer(salut_sock *s, size_t bytes);
 
 /* Sends what is gathered, and waits until the system has taken it. Result: 0, or -1 and
@@ -265,13 +270,14 @@ SALUT_PUBLIC int salut_flush(salut_sock *s);
  * Result: size, or -1 and EMSGSIZE (too long; nothing was sent), EINVAL (no address),
  *   EOPNOTSUPP (a stream), EAFNOSUPPORT (an IPv6 address and an IPv4 socket,
  *   or a Unix one), ENETUNREACH, EACCES (a broadcast), ECONNREFUSED and ENOENT (Unix:
- *   nobody is there). */
+ *   nobody is there), EPROTOTYPE (a path that is a stream's), EPIPE (after salut_shutdown()). */
 SALUT_PUBLIC ssize_t salut_sendto(salut_sock *s, const void *data, size_t size,
                                   const salut_addr *to);
 
 /* Receives one datagram. from: who sent it; may be NULL; all zeros on failure.
  * Result: its size (0: an empty datagram), or -1 and EMSGSIZE (longer than size: it is gone,
- *   never silently cut), EBUSY, EOPNOTSUPP (a stream), EINVAL (no address yet: bind first). */
+ *   never silently cut), EBUSY, ECONNREFUSED (an earlier one came to nobody), EOPNOTSUPP (a
+ *   stream), EINVAL (no address yet: bind first). */
 SALUT_PUBLIC ssize_t salut_recvfrom(salut_sock *s, void *buffer, size_t size, salut_addr *from);
 
 /* Looks a name up, off the thread, and fills addr with its first address, IPv4 before IPv6.
@@ -311,7 +317,9 @@ SALUT_PUBLIC salut_sock *salut_from_fd(int fd);
 SALUT_PUBLIC int salut_settimeout(salut_sock *s, double seconds);
 
 /* Says that this end is done: how is SHUT_WR (nothing more will be sent: the peer receives 0),
- * SHUT_RD or SHUT_RDWR. Result: 0, or -1 and ENOTCONN, EINVAL. */
+ * SHUT_RD or SHUT_RDWR. What is gathered (salut_set_buffer) is sent first.
+ * Result: 0, or -1 and ENOTCONN, EINVAL, or salut_send()'s errors when what was gathered could not
+ *   be sent: this end is then not said to be done. */
 SALUT_PUBLIC int salut_shutdown(salut_sock *s, int how);
 
 /* ---- Side by side -------------------------------------------------------------------------- */
