@@ -105,7 +105,8 @@ SALUT_PUBLIC salut_sock *salut_socket(salut_kind kind);
  *   (unknown name, or no such directory), EHOSTUNREACH (names can't be looked up just now),
  *   ENAMETOOLONG (path), EINVAL (also: bound already, another fiber is at it, or a name with a
  *   space or control character).
- * After a failure the socket is as before and may be bound again.
+ * After a failure the socket is as before and may be bound again; words that need the address
+ * (salut_listen) give the same failure until then.
  * A path bound here is unlinked by salut_close(). */
 SALUT_PUBLIC int salut_bind(salut_sock *s, const char *host, int port);
 
@@ -276,8 +277,8 @@ SALUT_PUBLIC ssize_t salut_sendto(salut_sock *s, const void *data, size_t size,
 
 /* Receives one datagram. from: who sent it; may be NULL; all zeros on failure.
  * Result: its size (0: an empty datagram), or -1 and EMSGSIZE (longer than size: it is gone,
- *   never silently cut), EBUSY, ECONNREFUSED (an earlier one came to nobody), EOPNOTSUPP (a
- *   stream), EINVAL (no address yet: bind first). */
+ *   never silently cut), EBUSY, EOPNOTSUPP (a stream), EINVAL (no address yet: bind first),
+ *   ECONNREFUSED (what was sent came to nobody). */
 SALUT_PUBLIC ssize_t salut_recvfrom(salut_sock *s, void *buffer, size_t size, salut_addr *from);
 
 /* Looks a name up, off the thread, and fills addr with its first address, IPv4 before IPv6.
@@ -317,9 +318,8 @@ SALUT_PUBLIC salut_sock *salut_from_fd(int fd);
 SALUT_PUBLIC int salut_settimeout(salut_sock *s, double seconds);
 
 /* Says that this end is done: how is SHUT_WR (nothing more will be sent: the peer receives 0),
- * SHUT_RD or SHUT_RDWR. What is gathered (salut_set_buffer) is sent first.
- * Result: 0, or -1 and ENOTCONN, EINVAL, or salut_send()'s errors when what was gathered could not
- *   be sent: this end is then not said to be done. */
+ * SHUT_RD or SHUT_RDWR. Result: 0, or -1 and ENOTCONN, EINVAL, or salut_send()'s errors when what
+ * is gathered (salut_set_buffer), which goes first, could not be sent: nothing has been said then. */
 SALUT_PUBLIC int salut_shutdown(salut_sock *s, int how);
 
 /* ---- Side by side -------------------------------------------------------------------------- */
