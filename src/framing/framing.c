@@ -9,23 +9,15 @@
 /* A length that 4 bytes can hold, with room for what surrounds it. */
 #define LIMIT_BYTES_MAX ((size_t)1 << 30)
 
-struct socket *framing_enter_sender(const salut_sock *handle, const char *word)
+struct socket *framing_refuse_sender(struct socket *s, const char *word)
 {
-    struct socket *s = socket_enter(handle, word);
-
-    if (!s || socket_is_stream(s))
-        return s;
     error_say(EOPNOTSUPP, "%s a socket for datagrams: each is a message already", word);
     socket_leave(s);
     return NULL;
 }
 
-struct socket *framing_enter(const salut_sock *handle, const char *word)
+struct socket *framing_refuse_receiver(struct socket *s, const char *word)
 {
-    struct socket *s = framing_enter_sender(handle, word);
-
-    if (!s || (s->state == SOCKET_CONNECTED && !s->receiving))
-        return s;
     if (s->receiving)
         socket_failed(s, word, EBUSY);
     else

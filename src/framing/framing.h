@@ -4,11 +4,27 @@
 
 #include "socket/socket.h"
 
-/* socket_enter(), for a stream that nobody else is receiving on. */
-struct socket *framing_enter(const salut_sock *handle, const char *word);
+/* The cold sides of the two below: leave the socket, and say why. Always NULL. */
+struct socket *framing_refuse_sender(struct socket *s, const char *word);
+struct socket *framing_refuse_receiver(struct socket *s, const char *word);
 
 /* socket_enter(), for a stream. */
-struct socket *framing_enter_sender(const salut_sock *handle, const char *word);
+static inline struct socket *framing_enter_sender(const salut_sock *handle, const char *word)
+{
+    struct socket *s = socket_enter(handle, word);
+
+    return !s || socket_is_stream(s) ? s : framing_refuse_sender(s, word);
+}
+
+/* socket_enter(), for a stream that nobody else is receiving on. */
+static inline struct socket *framing_enter_receiver(const salut_sock *handle, const char *word)
+{
+    struct socket *s = framing_enter_sender(handle, word);
+
+    if (!s || (s->state == SOCKET_CONNECTED && !s->receiving))
+        return s;
+    return framing_refuse_receiver(s, word);
+}
 
 /* The longest line or message, in bytes. */
 static inline size_t framing_limit(const struct socket *s, size_t by_default)

@@ -72,7 +72,7 @@ static char *receive_line(struct socket *s, const char *word, size_t *size)
 
 char *salut_recv_line(salut_sock *handle, size_t *size)
 {
-    struct socket *s = framing_enter(handle, "recv_line from");
+    struct socket *s = framing_enter_receiver(handle, "recv_line from");
     char *line;
     size_t unwanted;
 

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "framing/framing.h"
 #include "socket/input.h"
+#include "socket/output.h"
 #include "socket/stream.h"
 
 #include <salut.h>
@@ -37,11 +38,28 @@ static void *too_long(struct socket *s, const char *word, size_t size, size_t li
     return NULL;
 }
 
+/* The next message, if all of it is there. */
+static inline void *cut_message(struct input *in, size_t limit, size_t *size)
+{
+    size_t have = in->end - in->begin;
+    size_t length;
+
+    if (have < HEADER_BYTES)
+        return NULL;
+    length = announced(in);
+    if (length > limit || have - HEADER_BYTES < length)
+        return NULL;
+    in->begin += HEADER_BYTES + length;
+    *size = length;
+    return in->bytes + in->begin - length;
+}
+
 static void *receive_message(struct socket *s, const char *word, size_t *size)
 {
     size_t limit = framing_limit(s, MESSAGE_BYTES_MAX);
     int64_t deadline = socket_deadline(s);
     struct input *in = input_of(s, word);
+    void *message;
 
     while (in) {
         size_t have = in->end - in->begin;
@@ -50,24 +68,22 @@ static void *receive_message(struct socket *s, const char *word, size_t *size)
 
         if (length > limit)
             return too_long(s, word, length, limit);
-        if (have >= HEADER_BYTES + length) {
-            in->begin += HEADER_BYTES + length;
-            *size = length;
-            return in->bytes + in->begin - length;
-        }
         received = input_fill(s, word, HEADER_BYTES + length, deadline);
         if (received == 0)
             framing_end(s, word, have, "message");
         if (received <= 0)
             return NULL;
+        message = cut_message(in, limit, size);
+        if (message)
+            return message;
     }
     return NULL;
 }
 
 void *salut_recv_message(salut_sock *handle, size_t *size)
 {
-    struct socket *s = framing_enter(handle, "recv_message from");
-    void *message;
+    struct socket *s = framing_enter_receiver(handle, "recv_message from");
+    void *message = NULL;
     size_t unwanted;
 
     if (!size)
@@ -75,7 +91,10 @@ void *salut_recv_message(salut_sock *handle, size_t *size)
     *size = 0;
     if (!s)
         return NULL;
-    message = receive_message(s, "recv_message from", size);
+    if (s->input)
+        message = cut_message(s->input, framing_limit(s, MESSAGE_BYTES_MAX), size);
+    if (!message)
+        message = receive_message(s, "recv_message from", size);
     socket_leave(s);
     return message;
 }
@@ -93,6 +112,8 @@ ssize_t salut_send_message(salut_sock *handle, const void *data, size_t size)
     if (size > framing_limit(s, MESSAGE_BYTES_MAX))
         error_say(EMSGSIZE, "send_message: %zu bytes, and %zu is the most (salut_set_limit)", size,
                   framing_limit(s, MESSAGE_BYTES_MAX));
+    else if (output_gather(s, &header, HEADER_BYTES, data, size))
+        sent = (ssize_t)size;
     else
         sent = stream_send(s, "send_message to", &header, HEADER_BYTES, data, size,
                            socket_deadline(s));

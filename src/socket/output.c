@@ -20,7 +20,7 @@ enum { OUTPUT_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* ---- The thread's list --------------------------------------------------------------------- */
 
-static void list(struct output *out)
+void output_list(struct output *out)
 {
     struct scheduler *s = scheduler_of_thread;
 
@@ -62,7 +62,7 @@ static void has_left(struct output *out)
     out->size -= left;
     memmove(out->bytes, out->bytes + left, out->size);
     if (out->size)
-        list(out);
+        output_list(out);
 }
 
 static void on_done(struct operation *o)
@@ -107,16 +107,6 @@ static void send_gathered(struct scheduler *s)
 
 /* ---- For a fiber that sends ---------------------------------------------------------------- */
 
-void output_append(struct output *out, const void *bytes, size_t size)
-{
-    if (!size)
-        return;
-    memcpy(out->bytes + out->size, bytes, size);
-    out->size += size;
-    if (!out->listed && !out->leaving)
-        list(out);
-}
-
 int output_flush_in_turn(struct socket *s, int64_t deadline)
 {
     struct output *out = s->output;
@@ -137,7 +127,7 @@ int output_flush_in_turn(struct socket *s, int64_t deadline)
         return 0;
     memmove(out->bytes, out->bytes + moved, out->size);
     if (!s->closed && stream_is_whole((int)-result, deadline)) {
-        list(out); /* nothing is lost: it goes on leaving later */
+        output_list(out); /* nothing is lost: it goes on leaving later */
     } else {
         s->send_failure = (int)-result;
         out->size = 0;

@@ -6,6 +6,8 @@
 
 #include "socket/socket.h"
 
+#include <string.h>
+
 struct output {
     struct socket *socket;
     struct output *next, *before; /* of this thread's that hold bytes */
@@ -27,8 +29,32 @@ static inline bool output_fits(const struct socket *s, size_t size)
            size <= out->capacity - out->size;
 }
 
+/* On the list of those that hold bytes. */
+void output_list(struct output *out);
+
 /* Adds bytes that fit. */
-void output_append(struct output *out, const void *bytes, size_t size);
+static inline void output_append(struct output *out, const void *bytes, size_t size)
+{
+    if (!size)
+        return;
+    memcpy(out->bytes + out->size, bytes, size);
+    out->size += size;
+    if (!out->listed && !out->leaving)
+        output_list(out);
+}
+
+/* What nearly every send of a socket that gathers comes to: head and data are put with the others.
+ * false: it isn't as simple as that, and nothing was done. */
+static inline bool output_gather(struct socket *s, const void *head, size_t head_size,
+                                 const void *data, size_t size)
+{
+    if (!output_fits(s, head_size + size) || !data || s->send_failure ||
+        s->state != SOCKET_CONNECTED || s->end_at != NEVER)
+        return false;
+    output_append(s->output, head, head_size);
+    output_append(s->output, data, size);
+    return true;
+}
 
 /* Lets the gathered bytes leave without waiting, if nobody is sending. */
 void output_push(struct output *out);
