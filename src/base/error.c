@@ -40,6 +40,7 @@ void error_free(struct error *e)
 /* A thread may end without ever having had fibers: its own failure goes with it. */
 
 static pthread_key_t thread_end;
+static bool thread_ends_are_told;
 
 static void free_thread_error(void *e)
 {
@@ -48,7 +49,7 @@ static void free_thread_error(void *e)
 
 static void make_thread_end(void)
 {
-    pthread_key_create(&thread_end, free_thread_error);
+    thread_ends_are_told = !pthread_key_create(&thread_end, free_thread_error);
 }
 
 static void free_at_thread_end(struct error *e)
@@ -56,7 +57,8 @@ static void free_at_thread_end(struct error *e)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, make_thread_end);
-    pthread_setspecific(thread_end, e);
+    if (thread_ends_are_told)
+        pthread_setspecific(thread_end, e);
 }
 
 const char *error_reason(int number)
@@ -88,6 +90,8 @@ const char *error_reason(int number)
         return "no route to that host";
     case EMFILE:
         return "this process has too many open descriptors (see ulimit -n)";
+    case ENOBUFS:
+        return "the system has no room for it just now (memory, threads or the like)";
     case ENOENT:
         return "there is no such file or directory";
     case ENOTSOCK:

@@ -19,7 +19,7 @@ uint16_t handle_thread_begin(void)
         if (!(atomic_fetch_or(&living[number / BITS], bit) & bit))
             return (uint16_t)number;
     }
-    errno = EAGAIN;
+    errno = ENOBUFS;
     return 0;
 }
 

@@ -35,7 +35,7 @@ struct handle_table {
 };
 
 /* A number for a thread's tables, which no other has until it is given back; the longest unused
- * comes first. 0 and errno EAGAIN: 65,535 threads have one. */
+ * comes first. 0 and errno ENOBUFS: 65,535 threads have one. */
 uint16_t handle_thread_begin(void);
 void handle_thread_end(uint16_t number);
 

@@ -452,7 +452,7 @@ static int enroll(struct epoll_engine *e, struct endpoint *ep)
     /* EEXIST: the same open file was here before, under this number, and somebody kept it. */
     if (epoll_ctl(e->epoll, EPOLL_CTL_ADD, ep->descriptor, &event) &&
         (errno != EEXIST || epoll_ctl(e->epoll, EPOLL_CTL_MOD, ep->descriptor, &event)))
-        return -errno;
+        return errno == ENOSPC ? -ENOBUFS : -errno; /* fs.epoll.max_user_watches; no disk is full */
     ep->registered = true;
     return 0;
 }

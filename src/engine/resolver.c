@@ -197,7 +197,7 @@ static int start_thread(void)
     failure = pthread_create(&thread, NULL, resolver_thread, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure)
-        return -failure;
+        return failure == EAGAIN ? -ENOBUFS : -failure; /* EAGAIN is about waiting here */
     pthread_detach(thread);
     threads++;
     return 0;

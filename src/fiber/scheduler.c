@@ -33,6 +33,7 @@ struct borrowed {
 /* ---- The beginning and the end of a thread ------------------------------------------------- */
 
 static pthread_key_t thread_end;
+static bool thread_ends_are_told;
 
 /* What a fiber that never ended keeps outside its stack. */
 static void free_fiber(struct fiber *f)
@@ -89,7 +90,7 @@ static void end_thread(void *scheduler)
 
 static void make_thread_end(void)
 {
-    pthread_key_create(&thread_end, end_thread);
+    thread_ends_are_told = !pthread_key_create(&thread_end, end_thread);
 }
 
 static struct scheduler *scheduler_make(struct engine *e)
@@ -126,7 +127,8 @@ struct scheduler *scheduler_create(void)
     sanitizer_begin_main(&s->main.sanitizer);
     pthread_once(&once, make_thread_end);
     fork_watch();
-    pthread_setspecific(thread_end, s);
+    if (thread_ends_are_told) /* else all keys are in use, and what a thread had is lost with it */
+        pthread_setspecific(thread_end, s);
     scheduler_of_thread = s;
     error_adopt(&s->main.error);
     return s;

@@ -74,6 +74,12 @@ static bool guard(struct stack_pool *pool, char *low)
     return mprotect(low, stack_guard_bytes(), PROT_NONE) == 0;
 }
 
+static struct slab *map_slab(size_t bytes)
+{
+    return mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+}
+
 /* The slab's record has the first slot to itself: one page of address space is not worth a
  * cleverer place. */
 static bool grow(struct stack_pool *pool)
@@ -86,8 +92,12 @@ static bool grow(struct stack_pool *pool)
     if (count > SLAB_STACKS_MAX)
         count = SLAB_STACKS_MAX;
     bytes = (count + 1) * slot;
-    slab = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    slab = map_slab(bytes);
+    while (slab == MAP_FAILED && count > SLAB_STACKS_MIN) { /* where address space is short */
+        count /= 2;
+        bytes = (count + 1) * slot;
+        slab = map_slab(bytes);
+    }
     if (slab == MAP_FAILED) {
         errno = ENOMEM;
         return false;

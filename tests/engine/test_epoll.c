@@ -125,11 +125,46 @@ static void no_wait_becomes_endless_because_it_is_long(void **state)
     assert_content_or_skip(ask_for_long_and_short);
 }
 
+/* ---- Where the kernel watches no more ------------------------------------------------------- */
+
+static int refusal; /* errno of epoll_ctl(); 0: the kernel is asked */
+
+int epoll_ctl(int epoll, int what, int descriptor, struct epoll_event *event)
+{
+    if (refusal) {
+        errno = refusal;
+        return -1;
+    }
+    return (int)syscall(SYS_epoll_ctl, epoll, what, descriptor, event);
+}
+
+static void a_user_s_limit_of_descriptors_to_watch_is_no_full_disk(void **state)
+{
+    struct engine *e = engine_epoll_create();
+    struct endpoint a, b;
+    char byte;
+    struct operation o = {
+        .kind = OPERATION_RECEIVE, .endpoint = &a, .into = &byte, .size = sizeof byte};
+
+    (void)state;
+    assert_int_equal(e->calls->open_pair(e, &a, &b), 0);
+    refusal = ENOSPC;
+    assert_true(e->calls->start(e, &o));
+    assert_int_equal(o.result, -ENOBUFS);
+    refusal = 0;
+    assert_false(e->calls->start(e, &o)); /* it is whole, and waits now */
+    e->calls->close(e, &b);
+    e->calls->cancel(e, &o);
+    e->calls->close(e, &a);
+    e->calls->destroy(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(time_passes_on_a_kernel_before_5_11),
         cmocka_unit_test(time_passes_in_a_sandbox_that_forbids_what_it_does_not_know),
+        cmocka_unit_test(a_user_s_limit_of_descriptors_to_watch_is_no_full_disk),
         cmocka_unit_test(no_wait_becomes_endless_because_it_is_long),
     };
 

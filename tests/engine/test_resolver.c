@@ -467,6 +467,39 @@ static void threads_resolve_cancel_and_end_at_the_same_time(void **state)
         pthread_join(threads[i], NULL);
 }
 
+/* ---- Without threads ----------------------------------------------------------------------- */
+
+static bool no_thread_can_be_had;
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                   void *argument)
+{
+    typedef int create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    static create *real;
+
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+    return no_thread_can_be_had ? EAGAIN : real(thread, attributes, run, argument);
+}
+
+/* In a child process, which has none yet. */
+static void look_up_without_threads(void)
+{
+    salut_addr address;
+
+    no_thread_can_be_had = true;
+    CHILD_ASSERT(salut_resolve(&address, "localhost", 80) == -1 && errno == ENOBUFS);
+    CHILD_ASSERT(strstr(salut_error(), "resolve localhost:80: looking the name up: the system"));
+    CHILD_ASSERT(!strstr(salut_error(), "timeout")); /* as EAGAIN would say */
+    CHILD_ASSERT(salut_resolve(&address, "127.0.0.1", 80) == 0);
+}
+
+static void without_a_thread_a_name_is_not_looked_up_and_it_is_said(void **state)
+{
+    (void)state;
+    assert_child_is_content(look_up_without_threads);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +515,7 @@ int main(void)
         cmocka_unit_test(a_fiber_is_canceled_while_it_looks_a_name_up),
         cmocka_unit_test(the_time_of_a_connect_covers_its_lookup),
         cmocka_unit_test(a_thread_may_end_while_its_fiber_looks_a_name_up),
+        cmocka_unit_test(without_a_thread_a_name_is_not_looked_up_and_it_is_said),
         cmocka_unit_test(threads_resolve_cancel_and_end_at_the_same_time),
     };
 

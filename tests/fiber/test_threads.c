@@ -18,6 +18,35 @@ static void in_a_thread(void *(*body)(void *), void *argument)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* ---- Keys ---------------------------------------------------------------------------------- */
+
+static void do_nothing(void *unused)
+{
+    (void)unused;
+}
+
+/* In a program that has used up all of them, none may be taken that is another's. */
+static void be_without_a_key(void)
+{
+    pthread_key_t key, last = 0;
+
+    while (!pthread_key_create(&key, NULL))
+        last = key;
+    CHILD_ASSERT(error_say(EPIPE, "the thread's own sentence") == -1);
+    CHILD_ASSERT(salut_yield() == 0);
+    CHILD_ASSERT(salut_join(salut_go(do_nothing, NULL)) == 0);
+    for (key = 0; key <= last; key++)
+        CHILD_ASSERT(pthread_getspecific(key) == NULL);
+}
+
+static void without_a_key_nobody_elses_is_used(void **state)
+{
+    (void)state;
+    needs_no("AddressSanitizer", "it has a key itself");
+    needs_no("ThreadSanitizer", "it has a key itself");
+    assert_child_is_content(be_without_a_key);
+}
+
 /* ---- Side by side -------------------------------------------------------------------------- */
 
 enum { THREADS = 4 };
@@ -221,6 +250,7 @@ static void threads_come_and_go_without_leaving_a_descriptor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_key_nobody_elses_is_used), /* stays the first */
         cmocka_unit_test(threads_start_fibers_at_the_same_time),
         cmocka_unit_test(a_thread_that_ends_frees_the_fibers_it_leaves),
         cmocka_unit_test(a_letter_that_came_too_late_is_opened_while_its_fiber_is_still_there),
