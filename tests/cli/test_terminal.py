@@ -62,7 +62,7 @@ class OnATerminal(CommandTest):
         made = subprocess.run(["localedef", "-c", "-i", "en_US", "-f", "ISO-8859-1",
                                str(self.scratch / "en_US.ISO-8859-1")],
                               capture_output=True, text=True, check=False)
-        if not (self.scratch / "en_US.ISO-8859-1").exists():
+        if not (self.scratch / "en_US.ISO-8859-1" / "LC_CTYPE").exists():
             print(f"skipped: no locale could be made: {made.stderr}", file=sys.stderr)
             self.skipTest("no locale could be made")
         server = self.serve("localhost:0", environment={"LC_ALL": "en_US.ISO-8859-1",
