@@ -26,6 +26,15 @@ struct socket *framing_refuse_receiver(struct socket *s, const char *word)
     return NULL;
 }
 
+void *framing_keep(struct socket *s, const char *word, void *received, size_t *size)
+{
+    if (!received || !s->closed)
+        return received;
+    *size = 0;
+    socket_failed(s, word, ECANCELED);
+    return NULL;
+}
+
 void framing_end(struct socket *s, const char *word, size_t have, const char *what)
 {
     char name[SOCKET_NAME_BYTES];

@@ -32,6 +32,11 @@ static inline size_t framing_limit(const struct socket *s, size_t by_default)
     return s->limit ? s->limit : by_default;
 }
 
+/* What was received lies in the socket's memory, which goes when the word leaves if another fiber has
+ * closed the socket meanwhile (a call that finds its data ready may let others run): then there is
+ * nothing, ECANCELED. Else it is handed on. */
+void *framing_keep(struct socket *s, const char *word, void *received, size_t *size);
+
 /* The peer is done: cleanly (errno 0) when nothing was begun, else EPROTO. */
 void framing_end(struct socket *s, const char *word, size_t have, const char *what);
 

@@ -82,6 +82,7 @@ char *salut_recv_line(salut_sock *handle, size_t *size)
     if (!s)
         return NULL;
     line = receive_line(s, "recv_line from", size);
+    line = framing_keep(s, "recv_line from", line, size);
     socket_leave(s);
     return line;
 }

@@ -93,8 +93,10 @@ void *salut_recv_message(salut_sock *handle, size_t *size)
         return NULL;
     if (s->input)
         message = cut_message(s->input, framing_limit(s, MESSAGE_BYTES_MAX), size);
-    if (!message)
+    if (!message) {
         message = receive_message(s, "recv_message from", size);
+        message = framing_keep(s, "recv_message from", message, size);
+    }
     socket_leave(s);
     return message;
 }

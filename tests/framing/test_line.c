@@ -749,9 +749,54 @@ static void lines_cross_to_python_and_back(void **state)
     python_is_content(&python);
 }
 
+/* A fiber that has made 64 calls lets the others run, and one of them closes the socket. */
+struct closing {
+    salut_sock *s;
+    bool closed;
+};
+
+static void close_for(void *closing)
+{
+    struct closing *c = closing;
+
+    c->closed = true;
+    salut_close(c->s);
+}
+
+static void a_line_of_a_socket_that_is_closed_meanwhile_is_none(void **state)
+{
+    struct closing c;
+    salut_sock *other;
+    char byte = 0;
+    bool was_closed = false;
+
+    (void)state;
+    for (int calls = 0; calls < 70; calls++) {
+        c = (struct closing){0};
+        assert_works(salut_pair(&c.s, &other));
+        assert_returns(salut_send_line(other, "hello"), 5);
+        salut_yield();
+        for (int i = 0; i < calls; i++) {
+            assert_works(salut_settimeout(other, 0));
+            assert_fails(salut_recv(other, &byte, 1), EAGAIN, "recv");
+        }
+        salut_fiber *closer = salut_go(close_for, &c);
+        const char *got = salut_recv_line(c.s, NULL);
+        was_closed |= c.closed;
+        if (c.closed)
+            assert_true(!got && errno == ECANCELED);
+        else
+            assert_memory_equal(got, "hello", 5);
+        assert_works(salut_join(closer));
+        assert_works(salut_close(other));
+    }
+    assert_true(was_closed);
+}
+
 int main(void)
 {
     struct CMUnitTest line[] = {
+        cmocka_unit_test(a_line_of_a_socket_that_is_closed_meanwhile_is_none),
         cmocka_unit_test(a_line_comes_without_its_newline),
         cmocka_unit_test(a_carriage_return_before_the_newline_goes_with_it),
         cmocka_unit_test(an_empty_line_is_a_line),
