@@ -212,7 +212,7 @@ static void add_queue(struct program *p)
 
 static void add_stray(struct program *p)
 {
-    static const char words[] = "kkkbblacccsrenmuuvxopfFthigwRSCPTVjqZdDN";
+    static const char words[] = "kkkbblacccsrenmuuvxopfFthigwRSCPTVjqzZGJdDN";
     struct part *s = add_part(p, STRAY);
 
     s->fields[STRAY_HOST] = below(4);

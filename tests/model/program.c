@@ -51,7 +51,7 @@ static const char *choice(enum part_kind kind, int field, int number)
                                        "close at once"};
     static const char *const posts[] = {"udp over IPv4", "udp over IPv6", "unix datagrams"};
     static const char *const hows[] = {"cancel a sender", "cancel the receiver", "cancel the owner",
-                                       "close the socket"};
+                                       "close the socket", "cancel somebody at a queue"};
     static const char *const faults[] = {"cut",           "split off",       "kill",       "crash",
                                          "stop",          "few descriptors", "exhaustion", "drip",
                                          "names unknown", "clock jumps",     "slow"};

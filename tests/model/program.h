@@ -84,7 +84,14 @@ enum queue_field {
 enum stray_field { STRAY_HOST, STRAY_TIMEOUT_MS, STRAY_FIELDS };
 
 enum meddle_field { MEDDLE_TALK, MEDDLE_SIDE, MEDDLE_HOW, MEDDLE_AT_MS, MEDDLE_FIELDS };
-enum meddle_how { CANCEL_A_SENDER, CANCEL_THE_RECEIVER, CANCEL_THE_OWNER, CLOSE_IT, MEDDLE_HOWS };
+enum meddle_how {
+    CANCEL_A_SENDER,
+    CANCEL_THE_RECEIVER,
+    CANCEL_THE_OWNER,
+    CLOSE_IT,
+    CANCEL_AT_A_QUEUE,
+    MEDDLE_HOWS
+};
 
 enum fault_field {
     FAULT_KIND,

@@ -135,6 +135,10 @@ void receive_queue(struct player *p)
         if (word == 'r' || i % list->count == 0)
             open = receive_item(p, last);
     }
+    if (p->cancelled) { /* who sends to nobody would wait for ever */
+        struct call c = begin(p, CHANNEL_CLOSE);
+        call_end(&c, salut_channel_close(q->channel) < 0);
+    }
 }
 
 void check_queues(void)

@@ -301,6 +301,18 @@ static void others(struct stray *s, char word, int number)
             wrong("clear_error", "the failure is still there: %s", salut_error());
         s->last_failure = 0;
         break;
+    case 'Z':
+        c = call_begin(s->player, SLEEP, 0);
+        end(s, &c, NULL, false, salut_sleep(NAN) < 0);
+        break;
+    case 'G':
+        c = call_begin(s->player, GO, 0);
+        end(s, &c, NULL, false, !salut_go(NULL, NULL));
+        break;
+    case 'J':
+        c = call_begin(s->player, JOIN, 0);
+        end(s, &c, NULL, false, salut_join(s->player->fiber) < 0);
+        break;
     default:
         player_sleep(s->player, number % 5 / 1000.0);
     }

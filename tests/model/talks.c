@@ -205,7 +205,7 @@ static int try_send(struct player *p, const struct sending *what)
     if (sent >= 0 && (size_t)sent != what->size)
         wrong("a send's result", "%zu bytes were to be sent, and it said %zd", what->size, sent);
     if (sent >= 0) {
-        if (!gathers && !s->buffer)
+        if (!gathers && !s->buffer && unit.size) /* nothing is sent at once, before all others */
             confirm(s->out, unit.start + unit.size);
         errno = 0;
         call_end(&c, false);
@@ -718,6 +718,7 @@ static enum outcome receive_step(struct player *p, struct step step)
     size_t size = 1 + (size_t)within(step.number, PIECE_BYTES_MAX);
     ssize_t got;
 
+    errno = 0;
     switch (step.word) {
     case 'e':
         return receive_exactly(p, size);
@@ -784,6 +785,8 @@ static void receive_all(struct player *p)
         else
             outcome =
                 list->count ? receive_step(p, list->steps[i % list->count]) : receive_plainly(p);
+        if (outcome == REFUSED && errno == EMSGSIZE) /* else it would be for ever */
+            outcome = receive_plainly(p);
         if (again)
             before = s->in->received;
         if (outcome == BROKEN)
@@ -1096,6 +1099,7 @@ static void play_client(struct player *p)
 static void accept_clients(struct player *p, struct server *s)
 {
     double timeout = timeout_of(s->part->fields[SERVER_TIMEOUT_MS]);
+    int vain = 0;
 
     if (s->part->fields[SERVER_TIMEOUT_MS] >= 0)
         salut_settimeout(s->listener, timeout);
@@ -1111,10 +1115,10 @@ static void accept_clients(struct player *p, struct server *s)
         c = call_begin(p, ACCEPT, timeout);
         client = salut_accept(s->listener, NULL);
         if (call_end(&c, !client)) {
-            if (errno == EAGAIN)
-                player_sleep(p, 0.01);
+            player_sleep(p, vain++ < 10 ? 0.001 * (1 << vain) : 1);
             continue;
         }
+        vain = 0;
         s->accepted++;
         a = malloc(sizeof *a);
         if (!a)
@@ -1250,14 +1254,24 @@ static void cancel(struct player *p, struct player *victim)
     call_end(&c, salut_cancel(victim->fiber) < 0);
 }
 
-void play_meddle(struct player *p)
+/* The first who is still there: on this host, where alone a fiber can be canceled. */
+static void cancel_at_a_queue(struct player *p)
 {
-    const int *f = p->part->fields;
-    struct side *s = p->about;
+    for (int i = 0; i < the->player_count; i++) {
+        struct player *other = &the->players[i];
+        if (other->host != p->host || other->ended || other->cancelled ||
+            (other->play != send_queue && other->play != receive_queue))
+            continue;
+        ((struct queue *)other->about)->disturbed = true;
+        cancel(p, other);
+        return;
+    }
+}
 
-    player_sleep(p, within(f[MEDDLE_AT_MS], 100000) / 1000.0);
+static void meddle(struct player *p, struct side *s)
+{
     s->talk->disturbed = true;
-    switch (within(f[MEDDLE_HOW], MEDDLE_HOWS)) {
+    switch (within(p->part->fields[MEDDLE_HOW], MEDDLE_HOWS)) {
     case CANCEL_A_SENDER:
         cancel(p, s->senders[0]);
         break;
@@ -1273,6 +1287,15 @@ void play_meddle(struct player *p)
             close_side(p);
         }
     }
+}
+
+void play_meddle(struct player *p)
+{
+    player_sleep(p, within(p->part->fields[MEDDLE_AT_MS], 100000) / 1000.0);
+    if (within(p->part->fields[MEDDLE_HOW], MEDDLE_HOWS) == CANCEL_AT_A_QUEUE)
+        cancel_at_a_queue(p);
+    else
+        meddle(p, p->about);
 }
 
 /* ---- Afterwards ---------------------------------------------------------------------------- */
