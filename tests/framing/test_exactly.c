@@ -101,6 +101,22 @@ static void an_end_in_the_middle_says_eproto_and_how_many_came(void **state)
     assert_int_equal(salut_join(fiber), 0);
 }
 
+/* A peer on the same machine that closes with bytes unread breaks the connection off. */
+static void a_peer_that_breaks_off_in_the_middle_is_told_with_how_many_came(void **state)
+{
+    char buffer[5];
+
+    (void)state;
+    assert_int_equal(salut_send(near, "unread", 6), 6);
+    assert_int_equal(salut_send(far, "abc", 3), 3);
+    assert_int_equal(salut_close(far), 0);
+    far = NULL;
+    assert_int_equal(salut_recv_exactly(near, buffer, 5), -1);
+    assert_int_equal(errno, ECONNRESET);
+    assert_non_null(strstr(salut_error(), "3 of 5 bytes came, then: the peer broke"));
+    assert_memory_equal(buffer, "abc", 3);
+}
+
 static void a_timeout_in_the_middle_leaves_what_came_for_the_next(void **state)
 {
     char buffer[5];
@@ -288,6 +304,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_in_any_pieces_become_one, open_both, close_both),
         cmocka_unit_test_setup_teardown(what_is_more_is_left_for_the_next, open_both, close_both),
         cmocka_unit_test_setup_teardown(a_clean_end_is_0, open_both, close_both),
+        cmocka_unit_test_setup_teardown(
+            a_peer_that_breaks_off_in_the_middle_is_told_with_how_many_came, open_both, close_both),
         cmocka_unit_test_setup_teardown(an_end_in_the_middle_says_eproto_and_how_many_came,
                                         open_both, close_both),
         cmocka_unit_test_setup_teardown(a_timeout_in_the_middle_leaves_what_came_for_the_next,

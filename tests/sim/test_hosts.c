@@ -373,9 +373,63 @@ static void an_interrupted_server_drains(void **state)
         simulate(seed, interrupt_the_server);
 }
 
+/* ---- No host -------------------------------------------------------------------------------- */
+
+static int no_main(int count, char **words)
+{
+    (void)words;
+    return count;
+}
+
+static void speak_of_no_host(void *argument)
+{
+    salut_sim_host *none = NULL;
+    char *words[] = {"program", NULL};
+
+    (void)argument;
+    EXPECT(salut_sim_start(none, echo_server, NULL) == -1 && errno == EINVAL);
+    EXPECT(salut_sim_start_main(none, no_main, 1, words) == -1 && errno == EINVAL);
+    EXPECT(salut_sim_join(none) == -1 && errno == EINVAL);
+    EXPECT(salut_sim_interrupt(none) == -1 && errno == EINVAL);
+    EXPECT(salut_sim_kill(none) == -1 && errno == EINVAL);
+    EXPECT(salut_sim_crash(none) == -1 && errno == EINVAL);
+    EXPECT(salut_sim_boot(none) == -1 && errno == EINVAL);
+    EXPECT(salut_sim_stop(none) == -1 && errno == EINVAL);
+    EXPECT(salut_sim_continue(none) == -1 && errno == EINVAL);
+    EXPECT(salut_sim_skew(none, 1, 0) == -1 && errno == EINVAL);
+    EXPECT(strstr(salut_error(), "sim_skew: that is no host of this run"));
+    salut_clear_error();
+}
+
+static void what_is_no_host_is_refused(void **state)
+{
+    (void)state;
+    simulate(1, speak_of_no_host);
+}
+
+static void start_twice(void *argument)
+{
+    salut_sim_host *host = salut_sim_add_host("host");
+    char *words[] = {"program", NULL};
+
+    (void)argument;
+    EXPECT(!salut_sim_start(host, echo_server, NULL));
+    EXPECT(salut_sim_start_main(host, no_main, 1, words) == -1 && errno == EBUSY);
+    EXPECT(!salut_sim_kill(host));
+    salut_clear_error();
+}
+
+static void a_host_runs_one_program(void **state)
+{
+    (void)state;
+    simulate(1, start_twice);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_no_host_is_refused),
+        cmocka_unit_test(a_host_runs_one_program),
         cmocka_unit_test(names_are_looked_up),
         cmocka_unit_test(mistakes_are_told),
         cmocka_unit_test(a_thousand_hosts_are_the_limit),

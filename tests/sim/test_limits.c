@@ -19,9 +19,28 @@ static void use_descriptors_up(void *argument)
         salut_close(ends[i]);
 }
 
+/* One of two can still be had, and is given back. */
+static void use_all_but_one(void *argument)
+{
+    const salut_sim_limits three = {.descriptors_max = 3};
+    salut_sock *ends[2], *others[2], *last;
+
+    (void)argument;
+    EXPECT(!salut_sim_limit(salut_sim_here(), &three));
+    EXPECT(!salut_pair(&ends[0], &ends[1]));
+    EXPECT(salut_pair(&others[0], &others[1]) == -1 && errno == EMFILE);
+    EXPECT((last = salut_create_server("localhost:7")));
+    EXPECT(!salut_create_server("localhost:8") && errno == EMFILE);
+    salut_close(last);
+    salut_close(ends[0]);
+    salut_close(ends[1]);
+    salut_clear_error();
+}
+
 static void descriptors_end(void **state)
 {
     (void)state;
+    simulate(1, use_all_but_one);
     simulate(1, use_descriptors_up);
 }
 

@@ -651,11 +651,23 @@ static void what_is_sent_by_one_call_can_leave_as_many_datagrams(void **state)
     }
 }
 
+static void receiving_after_a_bind_that_failed_says_why_it_failed(void **state)
+{
+    salut_sock *s = salut_socket(SALUT_UDP);
+    char byte;
+
+    (void)state;
+    assert_fails(salut_bind(s, "192.0.2.1", 0), EADDRNOTAVAIL, "192.0.2.1");
+    assert_fails(salut_recvfrom(s, &byte, 1, NULL), EADDRNOTAVAIL, "192.0.2.1");
+    assert_works(salut_close(s));
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(sendto_and_recvfrom_speak_both_families),
         cmocka_unit_test(recvfrom_waits_for_a_datagram),
+        cmocka_unit_test(receiving_after_a_bind_that_failed_says_why_it_failed),
         cmocka_unit_test(an_ipv4_sender_to_every_interface_is_shown_as_ipv4_and_answered),
         cmocka_unit_test(a_socket_that_first_sent_over_ipv6_shows_ipv4_senders_as_ipv4),
         cmocka_unit_test(connected_datagrams_need_no_address),

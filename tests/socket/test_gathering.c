@@ -862,11 +862,39 @@ static void a_buffer_that_another_fiber_uses_is_not_taken_from_it(void **state)
     assert_works(salut_close(other));
 }
 
+/* Each is taken from among those that wait to leave: the first, the middle one, the last. */
+static void several_that_gather_leave_in_any_order(void **state)
+{
+    static const int orders[][3] = {{0, 1, 2}, {1, 0, 2}, {2, 1, 0}};
+    static const char *const texts[] = {"one", "two", "three"};
+
+    (void)state;
+    for (int n = 0; n < 3; n++) {
+        salut_sock *sockets[3];
+        int peers[3];
+        for (int i = 0; i < 3; i++)
+            sockets[i] = gathering(100, &peers[i]);
+        for (int i = 0; i < 3; i++)
+            assert_sent(sockets[i], texts[i]);
+        for (int i = 0; i < 3; i++) {
+            int which = orders[n][i];
+            assert_nothing_has_come(peers[which]);
+            assert_works(salut_flush(sockets[which]));
+            assert_has_come(peers[which], texts[which]);
+        }
+        for (int i = 0; i < 3; i++) {
+            assert_works(salut_close(sockets[i]));
+            close(peers[i]);
+        }
+    }
+}
+
 int main(void)
 {
     struct CMUnitTest gathered[] = {
         cmocka_unit_test(nothing_leaves_while_the_fiber_goes_on),
         cmocka_unit_test(it_leaves_at_flush_as_one),
+        cmocka_unit_test(several_that_gather_leave_in_any_order),
         cmocka_unit_test(it_leaves_when_the_fiber_waits),
         cmocka_unit_test(question_and_answer_need_no_flush),
         cmocka_unit_test(it_leaves_when_the_buffer_is_full),
