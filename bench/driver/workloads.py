@@ -20,17 +20,24 @@ IDLE_BASE = 10          # connections held before memory is first read: first us
 IDLE_COUNTS = (1000, 15000)
 CHURN_CONNECTIONS = 16  # at once: enough that the server never waits for the load
 GATHER_BYTES = 65536
+HANDLER_WORK_US = 500   # beside it the load takes little: a fiftieth of what two workers do
+DEEP_BYTES = 40000      # of stack, touched once by each connection
+DEEP_CONNECTIONS = 1000
+DEEP_SECONDS = 4        # of silence, after which such a stack should be small again
 
 
 class Row:
     """One peer's program in a case, with arguments if it takes some."""
 
-    def __init__(self, program, label=None, arguments=(), idle_max=None):
+    def __init__(self, program, label=None, arguments=(), connections_max=None):
         self.program = program
         self.peer = program.partition("_")[0]
         self.label = label or PEERS[self.peer].title
         self.arguments = [str(word) for word in arguments]
-        self.idle_max = idle_max  # more connections than this it can't hold in bounded time
+        self.connections_max = connections_max  # with more it doesn't end in bounded time
+
+
+POLLING = Row("st_echo", connections_max=1000)  # poll reads them all for each event
 
 
 class Case:
@@ -194,13 +201,16 @@ def echo_case(bench, case, rows, connections):
 
 def echo(bench):
     """TCP echo of 64 bytes: the server's CPU a request, requests a second, latency"""
-    rows = bench.rows("salut_echo", "epoll_echo", "libuv_echo", "libevent_echo", "st_echo",
+    rows = bench.rows("salut_echo", "epoll_echo", "libuv_echo", "libevent_echo", POLLING,
                       "go_echo", "asyncio_echo", "uvloop_echo")
-    for connections in bench.options.connections:
+    most = bench.options.descriptors - 100
+    for connections in sorted({min(count, most) for count in bench.options.connections}):
         plural = "s" if connections > 1 else ""
         case = Case(f"echo-{connections}", f"echo, 64 B, {connections:,} connection{plural}",
                     "server CPU a request, µs", PEERS["epoll"].title)
-        echo_case(bench, case, rows, connections)
+        able = [row for row in rows
+                if not row.connections_max or connections <= row.connections_max]
+        echo_case(bench, case, able, connections)
 
 
 def lines(bench):
@@ -301,19 +311,32 @@ def first_byte(bench):
 
 def workers(bench):
     """salut_serve with one worker and with two: what they cost, and what they bring"""
-    case = Case("workers", "echo, 64 B, 50 connections, workers", "server CPU a request, µs",
-                "salut_serve, 1 worker")
     allowed = bench.options.cores
     cores = allowed - {bench.load_core} if len(allowed) > 2 else allowed
+    bare = Case("workers", "echo, 64 B, 50 connections, workers", "server CPU a request, µs",
+                "salut_serve, 1 worker")
+    busy = Case("workers-busy", f"echo with {HANDLER_WORK_US} µs of work in the handler, "
+                "50 connections, workers", "requests a second", "salut_serve, 1 worker",
+                more_is_better=True)
 
     def step(row):
         with bench.server(row, cores) as server:
             return [cpu_and_rate(bench.load("echo", server, 50))]
 
-    rows = bench.rows(Row("salut_serve", "salut_serve, 1 worker", [1]),
-                      Row("salut_serve", "salut_serve, 2 workers", [2]))
-    bench.rounds([case], rows, step)
-    bench.done(case)
+    def busy_step(row):
+        with bench.server(row, cores) as server:
+            figures = cpu_and_rate(bench.load("echo", server, 50))
+        # of one core; what the load takes, no worker can have where there are only two
+        figures["load_share"] = figures["load_cpu_us"] * figures["rate"] / 1e6
+        return [{**figures, "value": figures["rate"]}]
+
+    def rows(work):
+        return bench.rows(Row("salut_serve", "salut_serve, 1 worker", [1, *work]),
+                          Row("salut_serve", "salut_serve, 2 workers", [2, *work]))
+
+    bench.rounds([bare], rows([]), step)
+    bench.rounds([busy], rows([HANDLER_WORK_US]), busy_step)
+    bench.done(bare, busy)
 
 
 def memory(bench):
@@ -323,7 +346,7 @@ def memory(bench):
     cases = [Case(f"memory-{count}", f"memory, {count:,} idle connections", "KiB a connection")
              for count in counts]
     rows = bench.rows("salut_echo", "epoll_echo", "libuv_echo", "libevent_echo",
-                      Row("st_echo", idle_max=1000),  # poll reads them all for each event
+                      POLLING,
                       "go_echo", "asyncio_echo", "uvloop_echo")
 
     def step(row):
@@ -339,7 +362,7 @@ def memory(bench):
             resident, tables = grow(IDLE_BASE)
             results = []
             for count in counts:
-                if row.idle_max and count > row.idle_max:
+                if row.connections_max and count > row.connections_max:
                     results.append(None)
                     continue
                 now_resident, now_tables = grow(count)
@@ -349,6 +372,31 @@ def memory(bench):
 
     bench.rounds(cases, rows, step)
     bench.done(*cases)
+    deep_memory(bench)
+
+
+def deep_memory(bench):
+    case = Case("memory-deep", f"memory, {DEEP_CONNECTIONS:,} connections that went deep once, "
+                f"{DEEP_SECONDS} s later", "KiB a connection")
+
+    def step(row):
+        with bench.server(row) as server, \
+                Program([bench.load_program, "hold", "--port", server.port],
+                        {bench.load_core}) as load:
+            resident = []
+            for count in (IDLE_BASE, DEEP_CONNECTIONS):
+                load.write_line(count)
+                load.read_line(PATIENCE_SECONDS)
+                resident.append(server.memory_kib()[0])
+            time.sleep(DEEP_SECONDS)
+            at_once, later = resident[1] - resident[0], server.memory_kib()[0] - resident[0]
+        added = DEEP_CONNECTIONS - IDLE_BASE
+        return [{"value": later / added, "at_once_kib": at_once / added}]
+
+    bench.rounds([case], bench.rows(
+        Row("salut_deep", "salut, never deep", [0]),
+        Row("salut_deep", f"salut, {DEEP_BYTES:,} bytes deep", [DEEP_BYTES])), step)
+    bench.done(case)
 
 
 def timed_alone(bench, cases, rows):
