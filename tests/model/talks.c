@@ -15,6 +15,7 @@ enum {
     CONNECTS_MAX = 3,
     PIECE_BYTES_MAX = 300000,
     PORT_FIRST = 5000,
+    GIVING_UP_MS = 10000,
 };
 
 static int tries_max(void)
@@ -101,10 +102,13 @@ static void close_side(struct player *p)
     s->closed_at = salut_sim_now();
 }
 
-/* It can't go on: whoever waits at the other end must hear of it. */
+/* It can't go on: whoever waits at the other end must hear of it. Two that closed with gathered
+ * bytes, neither of which reads, would wait for each other for ever: they have a timeout. */
 static void give_up(struct player *p)
 {
     p->side->talk->disturbed = true;
+    if (p->side->timeout < 0 && !p->side->closing && p->side->socket)
+        settimeout(p, GIVING_UP_MS);
     close_side(p);
 }
 
