@@ -9,7 +9,7 @@
 
 int salut_main(int argc, char **argv);
 
-enum { SENDERS = 3, TEXT_BYTES = 3000 };
+enum { SENDERS = 3, TEXT_BYTES = 3000, SHOWN_BYTES = TEXT_BYTES + 4 /* an escape at its end */ };
 
 static const double VERY_LONG = 2000;
 
@@ -83,13 +83,15 @@ static void add_hosts(salut_sim_host **server, struct sender *senders)
     }
 }
 
-/* No two senders say the same. */
+/* No two senders say the same; some of its characters are of two bytes. */
 static void make_text(struct sender *s, int number)
 {
     size_t size = 1 + (size_t)salut_sim_random(salut_sim_random(4) ? 60 : TEXT_BYTES);
 
     for (size_t i = 0; i < size; i++)
         s->text[i] = (char)('a' + (number * 8 + (int)(i * 5 + i / 7) % 8));
+    for (size_t i = 3; i + 2 <= size; i += 5)
+        memcpy(s->text + i, "é", strlen("é"));
     s->text[size] = '\0';
 }
 
@@ -129,7 +131,7 @@ static size_t shown_of(salut_sim_host *server, int number, char *shown, bool *le
         port = strspn(line, "0123456789");
         line += port;
         length -= port;
-        if (length >= 2 && line[0] == ':' && line[1] == ' ' && size + length - 2 <= TEXT_BYTES) {
+        if (length >= 2 && line[0] == ':' && line[1] == ' ' && size + length - 2 <= SHOWN_BYTES) {
             memcpy(shown + size, line + 2, length - 2);
             size += length - 2;
         } else {
@@ -144,10 +146,12 @@ static size_t shown_of(salut_sim_host *server, int number, char *shown, bool *le
 
 static void expect_shown(salut_sim_host *server, const struct sender *s, int number, bool honest)
 {
-    char shown[TEXT_BYTES + 1];
+    char shown[SHOWN_BYTES];
     bool left;
     size_t size = shown_of(server, number, shown, &left);
 
+    if (!honest && size >= 4 && !memcmp(shown + size - 4, "\\xc3", 4))
+        size -= 4; /* a character whose rest never came */
     expect(begins(s->text, shown, size), "sender %d didn't say that", number);
     expect(!honest || (size == strlen(s->text) && left), "sender %d said more: %zu of %zu bytes",
            number, size, strlen(s->text));
