@@ -46,7 +46,7 @@ class TheBenchmark(unittest.TestCase):
             for case in results["cases"]:
                 self.assertIn(case["title"], done.stdout)
                 for row in case["rows"]:
-                    self.assertGreaterEqual(row["figures"]["value"]["median"], 0)
+                    self.assertIn("median", row["figures"]["value"])
                 if case["case"].startswith("echo"):
                     self.assertGreater(case["latencies_at_requests_a_second"], 0)
                     for name in ("p50", "p99", "p99.9", "rate"):
