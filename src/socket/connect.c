@@ -82,7 +82,8 @@ static int connect_in_turn(struct socket *s, const char *goal, struct address_li
         if (s->closed)
             break;
         undo_attempt(s, &own);
-        if (failure == -ETIMEDOUT || failure == -ECANCELED || failure == -EAGAIN)
+        if ((failure == -ETIMEDOUT && fiber_is_late(deadline)) || failure == -ECANCELED ||
+            failure == -EAGAIN)
             break;
     }
     return error_set(-failure, "connect to %s", goal);

@@ -142,6 +142,32 @@ static void something_on_the_way_breaks_it_off(void **state)
         simulate(seed, talk_until_it_breaks);
 }
 
+/* A socket with an address of its own asks one address after the other; that the system has given
+ * one up is no reason to give up the others. */
+static void connect_past_the_dead(void *argument)
+{
+    salut_sim_host *dead = salut_sim_add_host("dead");
+    salut_sock *s = salut_socket(SALUT_TCP);
+    double begin;
+
+    (void)argument;
+    add_echo_server();
+    EXPECT(!salut_sim_crash(dead));
+    EXPECT(!salut_sim_add_name(dead, "both", "10.0.0.3"));
+    EXPECT(!salut_sim_add_name(dead, "both", "10.0.0.2"));
+    begin = salut_sim_now();
+    EXPECT(!salut_bind(s, "10.0.0.1", 0));
+    EXPECT(!salut_connect(s, "both", 7) && took(begin, 60, 300));
+    EXPECT(echoes(s, "hello"));
+    salut_close(s);
+}
+
+static void a_bound_socket_tries_the_next_address(void **state)
+{
+    (void)state;
+    simulate(1, connect_past_the_dead);
+}
+
 /* ---- Cables -------------------------------------------------------------------------------- */
 
 static void pull_the_cable(void *argument)
@@ -362,6 +388,7 @@ int main(void)
         cmocka_unit_test(bytes_take_their_time),
         cmocka_unit_test(what_a_stream_loses_comes_later),
         cmocka_unit_test(something_on_the_way_breaks_it_off),
+        cmocka_unit_test(a_bound_socket_tries_the_next_address),
         cmocka_unit_test(a_cut_link_heals),
         cmocka_unit_test(after_a_quarter_of_an_hour_the_sender_gives_up),
         cmocka_unit_test(hosts_are_split_in_two),
