@@ -14,7 +14,7 @@ import typing
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
-from programs import BUILD, SLOW, SOURCE, compiled, has_ipv6, ours, run
+from programs import BUILD, SLOW, SOURCE, compiled, enter_new_network, has_ipv6, ours, run
 
 HERE = pathlib.Path(__file__).parent
 NEED_IPV6 = {"peer_by_ipv6", "peer_by_ipv4_at_a_listener_of_both_families",
@@ -317,6 +317,10 @@ class Semantics(unittest.TestCase):
         for name, listed in DIFFERENCES.items():
             with self.subTest(name):
                 self.assertIn(listed.documented, header)
+
+
+def setUpModule():
+    enter_new_network()  # where no other program has a port that a behaviour takes for free
 
 
 def short(outcome):
