@@ -80,33 +80,38 @@ static void *receive_message(struct socket *s, const char *word, size_t *size)
     return NULL;
 }
 
-void *salut_recv_message(salut_sock *handle, size_t *size)
+static void *receive_entered(salut_sock *handle, size_t *size)
 {
     struct socket *s = framing_enter_receiver(handle, "recv_message from");
+    void *message;
+
+    *size = 0;
+    if (!s)
+        return NULL;
+    message = receive_message(s, "recv_message from", size);
+    message = framing_keep(s, "recv_message from", message, size);
+    socket_leave(s);
+    return message;
+}
+
+void *salut_recv_message(salut_sock *handle, size_t *size)
+{
+    struct socket *s = socket_find(handle);
     void *message = NULL;
     size_t unwanted;
 
     if (!size)
         size = &unwanted;
-    *size = 0;
-    if (!s)
-        return NULL;
-    if (s->input)
+    if (s && s->input && !s->receiving)
         message = cut_message(s->input, framing_limit(s, MESSAGE_BYTES_MAX), size);
-    if (!message) {
-        message = receive_message(s, "recv_message from", size);
-        message = framing_keep(s, "recv_message from", message, size);
-    }
-    socket_leave(s);
-    return message;
+    return message ? message : receive_entered(handle, size);
 }
 
 /* ---- send_message -------------------------------------------------------------------------- */
 
-ssize_t salut_send_message(salut_sock *handle, const void *data, size_t size)
+static ssize_t send_entered(salut_sock *handle, uint32_t header, const void *data, size_t size)
 {
     struct socket *s = framing_enter_sender(handle, "send_message to");
-    uint32_t header = htonl((uint32_t)size);
     ssize_t sent = -1;
 
     if (!s)
@@ -114,11 +119,20 @@ ssize_t salut_send_message(salut_sock *handle, const void *data, size_t size)
     if (size > framing_limit(s, MESSAGE_BYTES_MAX))
         error_say(EMSGSIZE, "send_message: %zu bytes, and %zu is the most (salut_set_limit)", size,
                   framing_limit(s, MESSAGE_BYTES_MAX));
-    else if (output_gather(s, &header, HEADER_BYTES, data, size))
-        sent = (ssize_t)size;
     else
         sent = stream_send(s, "send_message to", &header, HEADER_BYTES, data, size,
                            socket_deadline(s));
     socket_leave(s);
     return sent < 0 ? -1 : (ssize_t)size;
+}
+
+ssize_t salut_send_message(salut_sock *handle, const void *data, size_t size)
+{
+    struct socket *s = socket_find(handle);
+    uint32_t header = htonl((uint32_t)size);
+
+    if (s && size <= framing_limit(s, MESSAGE_BYTES_MAX) &&
+        output_gather(s, &header, HEADER_BYTES, data, size))
+        return (ssize_t)size;
+    return send_entered(handle, header, data, size);
 }

@@ -48,11 +48,18 @@ static inline void output_append(struct output *out, const void *bytes, size_t s
 static inline bool output_gather(struct socket *s, const void *head, size_t head_size,
                                  const void *data, size_t size)
 {
+    struct output *out = s->output;
+    unsigned char *at;
+
     if (!output_fits(s, head_size + size) || !data || s->send_failure ||
         s->state != SOCKET_CONNECTED || s->end_at != NEVER)
         return false;
-    output_append(s->output, head, head_size);
-    output_append(s->output, data, size);
+    at = out->bytes + out->size;
+    memcpy(at, head, head_size);
+    memcpy(at + head_size, data, size);
+    out->size += head_size + size;
+    if (!out->listed && !out->leaving)
+        output_list(out);
     return true;
 }
 

@@ -66,10 +66,17 @@ void socket_discard(struct socket *s);
 /* The cold side of socket_enter(): says what is wrong with the handle. Always NULL. */
 struct socket *socket_refuse_handle(const salut_sock *handle, const char *word);
 
-static inline struct socket *socket_enter(const salut_sock *handle, const char *word)
+/* The record, or NULL: for what is over before another fiber runs, and needs not enter. */
+static inline struct socket *socket_find(const salut_sock *handle)
 {
     struct scheduler *scheduler = scheduler_of_thread;
-    struct socket *s = scheduler ? handle_object(&scheduler->sockets, handle) : NULL;
+
+    return scheduler ? handle_object(&scheduler->sockets, handle) : NULL;
+}
+
+static inline struct socket *socket_enter(const salut_sock *handle, const char *word)
+{
+    struct socket *s = socket_find(handle);
 
     if (!s)
         return socket_refuse_handle(handle, word);
