@@ -168,7 +168,8 @@ SALUT_PUBLIC char *salut_decode(const void *bytes, ssize_t size);
  * received bytes were left unread, the system breaks the connection off, and the peer may lose
  * what was sent last.)
  * Result: 0, or -1 and EBADF (closed already), EPERM, or salut_send()'s errors when what was
- *   gathered could not be sent: the socket is closed all the same. */
+ *   gathered could not be sent, or why a path that was bound could not be unlinked (EACCES): the
+ *   socket is closed all the same. */
 SALUT_PUBLIC int salut_close(salut_sock *s);
 
 /* ---- One line instead of three ------------------------------------------------------------- */
@@ -197,7 +198,8 @@ SALUT_PUBLIC int salut_pair(salut_sock **a, salut_sock **b);
  * Result: size; 0 when the peer ended cleanly before the first byte; or -1 and salut_recv()'s
  *   errors, EPROTO (it ended in the middle: the sentence says after how many bytes; they are in
  *   buffer), EOPNOTSUPP (datagrams). After ETIMEDOUT, EAGAIN or ECANCELED in the middle nothing
- *   is lost: what came is still there for the next receive. */
+ *   is lost: what came is still there for the next receive. (Without memory to keep it: ENOMEM,
+ *   from every later receive too; what came is in buffer.) */
 SALUT_PUBLIC ssize_t salut_recv_exactly(salut_sock *s, void *buffer, size_t size);
 
 /* Decodes UTF-8 that comes in pieces, never splitting a character between two: what

@@ -108,6 +108,8 @@ static int say_goodbye(struct conversation *talk)
 {
     int lost = salut_shutdown(talk->sock, SHUT_WR);
 
+    if (lost && errno != ENOTCONN)
+        return cli_refused();
     if (!salut_go(lose_patience, talk) || salut_join(talk->hearing))
         return cli_refused();
     if (talk->failure[0])

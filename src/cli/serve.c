@@ -43,6 +43,7 @@ struct server {
     bool numbered; /* clients have no address: they are called by number */
     unsigned clients_count;
     unsigned clients_sum;
+    bool unclosed; /* not as it should be: the path is still there */
 };
 
 struct client {
@@ -184,6 +185,17 @@ static int take_client(struct server *server, salut_sock *sock, salut_addr *peer
     return 0;
 }
 
+static void close_listener(struct server *server)
+{
+    salut_sock *listener = server->listener;
+
+    server->listener = NULL;
+    if (!salut_close(listener))
+        return;
+    complain("%s", salut_error());
+    server->unclosed = true;
+}
+
 static void take_clients(void *argument)
 {
     struct server *server = argument;
@@ -197,7 +209,7 @@ static void take_clients(void *argument)
         if (!sock && errno != ECANCELED)
             complain("%s", salut_error());
         if (server->once)
-            salut_close(server->listener); /* nobody shall wait in vain */
+            close_listener(server); /* nobody shall wait in vain */
     } while (sock && !take_client(server, sock, &peer) && !server->once);
     ask_for_the_end(server, END_FAILED); /* unless a better reason was given already */
 }
@@ -280,8 +292,8 @@ static int serve(struct server *server)
             salut_recv(end, &why, 1) < 0)
             complain("%s", salut_error());
     }
-    salut_close(server->listener); /* which does nothing when it was closed already */
-    return end_of(server, why);
+    close_listener(server);
+    return server->unclosed ? STATUS_FAILED : end_of(server, why);
 }
 
 static int help(void)

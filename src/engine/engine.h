@@ -115,7 +115,7 @@ struct engine_calls {
     int (*bind)(struct engine *e, struct endpoint *ep, const salut_addr *address);
     /* What a bind to a Unix path leaves in the file system: looked at, not followed; removed. */
     int (*identify)(struct engine *e, const char *path, struct file_identity *file);
-    void (*unlink)(struct engine *e, const char *path);
+    int (*unlink)(struct engine *e, const char *path);
     int (*listen)(struct engine *e, struct endpoint *ep, int backlog);
     int (*shutdown)(struct engine *e, struct endpoint *ep, int how);
     int (*set_option)(struct engine *e, struct endpoint *ep, int level, int name, int value);

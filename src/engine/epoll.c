@@ -100,6 +100,8 @@ static int epoll_adopt(struct engine *engine, struct endpoint *ep, int descripto
     return 0;
 }
 
+static void epoll_close(struct engine *engine, struct endpoint *ep);
+
 static int epoll_open(struct engine *e, struct endpoint *ep, int family, int type)
 {
     int descriptor = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -109,14 +111,17 @@ static int epoll_open(struct engine *e, struct endpoint *ep, int family, int typ
     if (descriptor < 0)
         return -errno;
     failure = epoll_adopt(e, ep, descriptor, tcp);
-    if (failure)
+    if (failure) {
         close(descriptor);
-    else if (tcp) /* accepted sockets inherit it */
-        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        return failure;
+    }
+    /* Accepted sockets inherit it. */
+    if (tcp && setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int))) {
+        failure = -errno;
+        epoll_close(e, ep);
+    }
     return failure;
 }
-
-static void epoll_close(struct engine *engine, struct endpoint *ep);
 
 static int epoll_open_pair(struct engine *e, struct endpoint *a, struct endpoint *b)
 {
@@ -212,10 +217,10 @@ static int epoll_identify(struct engine *e, const char *path, struct file_identi
     return 0;
 }
 
-static void epoll_unlink(struct engine *e, const char *path)
+static int epoll_unlink(struct engine *e, const char *path)
 {
     (void)e;
-    unlink(path);
+    return unlink(path) ? -errno : 0;
 }
 
 static int epoll_listen(struct engine *e, struct endpoint *ep, int backlog)
@@ -407,6 +412,8 @@ static bool end_connect(struct endpoint *ep, struct operation *o)
     if (getsockopt(ep->descriptor, SOL_SOCKET, SO_ERROR, &failure, &(socklen_t){sizeof failure}))
         failure = errno;
     if (!failure && getpeername(ep->descriptor, &(struct sockaddr){0}, &(socklen_t){0}))
+        failure = errno;
+    if (failure == ENOTCONN)
         return ep->writable = false; /* a late event of an earlier attempt */
     o->result = -failure;
     return true;

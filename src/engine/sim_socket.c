@@ -316,9 +316,10 @@ static int sim_identify(struct engine *e, const char *path, struct file_identity
     return 0;
 }
 
-static void sim_unlink(struct engine *e, const char *path)
+static int sim_unlink(struct engine *e, const char *path)
 {
     sim_path_remove(sim_host_of(e), path);
+    return 0;
 }
 
 static int sim_listen(struct engine *e, struct endpoint *ep, int backlog)

@@ -9,7 +9,8 @@
 #include <errno.h>
 
 /* The peer or the clock came between. While the stream is good, what came goes back to it; else
- * the sentence says how much there was. Always -1. */
+ * the sentence says how much there was. Without memory to put it in, the stream is good no more: a
+ * further receive would give the rest as if it were all. Always -1. */
 static ssize_t cut_short(struct socket *s, const char *buffer, size_t have, size_t size)
 {
     int failure = errno;
@@ -18,6 +19,8 @@ static ssize_t cut_short(struct socket *s, const char *buffer, size_t have, size
         errno = failure;
         return -1;
     }
+    if (!s->receive_failure)
+        failure = s->receive_failure = ENOMEM;
     return error_say(failure, "recv_exactly: %zu of %zu bytes came, then: %s", have, size,
                      error_reason(failure));
 }

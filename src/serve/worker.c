@@ -96,11 +96,8 @@ void worker_begin(struct worker *w, int descriptor, const salut_addr *peer)
 
     while (!(s = socket_create(server->kind)))
         wait_for_memory(w);
-    if (server_settle(s, descriptor, peer)) {
-        socket_discard(s);
-        lighten(w);
-        return;
-    }
+    while (server_settle(s, descriptor, peer))
+        wait_for_memory(w);
     s->worker = w;
     s->timeout = server->idle;
     s->end_at = deadline_after(fiber_now(), server->request);

@@ -135,23 +135,27 @@ static int kind_of(struct engine *e, struct endpoint *ep, int *listening)
 }
 
 /* Where it stands: what state, what peer, whether it speaks both families. */
-static void find_place(struct socket *s, bool listening)
+static int find_place(struct socket *s, struct endpoint *ep, bool listening)
 {
     struct engine *e = scheduler_of_thread->engine;
     salut_addr address = {0};
     int only_ipv6 = 1;
+    int failure = e->calls->name(e, ep, false, &address);
 
     s->state = listening ? SOCKET_LISTENING : SOCKET_NEW;
-    e->calls->name(e, &s->endpoint, false, &address);
     s->bound = address_family(&address) == AF_UNIX || salut_addr_port(&address) != 0;
-    if (address_family(&address) == AF_INET6)
-        e->calls->get_option(e, &s->endpoint, IPPROTO_IPV6, IPV6_V6ONLY, &only_ipv6);
+    if (!failure && address_family(&address) == AF_INET6)
+        failure = e->calls->get_option(e, ep, IPPROTO_IPV6, IPV6_V6ONLY, &only_ipv6);
     s->dual = !only_ipv6;
-    if (listening || e->calls->name(e, &s->endpoint, true, &address))
-        return;
+    if (failure || listening)
+        return failure;
+    failure = e->calls->name(e, ep, true, &address);
+    if (failure)
+        return failure == -ENOTCONN ? 0 : failure;
     s->state = SOCKET_CONNECTED;
     if (!socket_is_unix(s) && address.raw_size <= sizeof s->peer)
         memcpy(&s->peer, &address.raw, address.raw_size);
+    return 0;
 }
 
 /* The descriptor is the caller's until all has gone well, so nothing of it is changed before. */
@@ -168,14 +172,13 @@ static int adopt(struct socket *s, int fd)
     if (kind == 0)
         return error_say(EPROTONOSUPPORT, "from_fd %d: a kind of socket that salut doesn't know",
                          fd);
-    failure = e->calls->claim(e, fd);
+    s->kind = (uint8_t)kind;
+    failure = find_place(s, &probe, listening);
+    if (!failure)
+        failure = e->calls->claim(e, fd);
     if (!failure)
         failure = e->calls->adopt(e, &s->endpoint, fd, kind == SALUT_TCP);
-    if (failure)
-        return error_set(-failure, "from_fd %d", fd);
-    s->kind = (uint8_t)kind;
-    find_place(s, listening);
-    return 0;
+    return failure ? error_set(-failure, "from_fd %d", fd) : 0;
 }
 
 salut_sock *salut_from_fd(int fd)

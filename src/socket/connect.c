@@ -33,14 +33,12 @@ static int connect_path(struct socket *s, const char *path)
 }
 
 /* This end's address, "none" (of family AF_UNSPEC) before there is a descriptor. */
-static salut_addr own_address(struct socket *s)
+static int find_own_address(struct socket *s, salut_addr *own)
 {
     struct engine *e = scheduler_of_thread->engine;
-    salut_addr own = {0};
 
-    if (s->endpoint.descriptor >= 0)
-        e->calls->name(e, &s->endpoint, false, &own);
-    return own;
+    memset(own, 0, sizeof *own);
+    return s->endpoint.descriptor >= 0 ? e->calls->name(e, &s->endpoint, false, own) : 0;
 }
 
 /* After a failure a descriptor that was opened for this address is of no more use. One that was
@@ -63,9 +61,12 @@ static void undo_attempt(struct socket *s, const salut_addr *own)
 static int connect_in_turn(struct socket *s, const char *goal, struct address_list *list,
                            int64_t deadline, salut_addr *winner)
 {
-    salut_addr own = own_address(s);
-    int failure = -EAFNOSUPPORT;
+    salut_addr own;
+    int failure = find_own_address(s, &own);
 
+    if (failure)
+        return error_set(-failure, "connect to %s", goal);
+    failure = -EAFNOSUPPORT;
     for (uint32_t i = 0; i < list->count; i++) {
         salut_addr *address = &list->addresses[i];
         if (s->dual)

@@ -27,10 +27,10 @@ static int open_and_bind(struct socket *s, const salut_addr *address)
     if (failure)
         return failure;
     if (s->kind == SALUT_TCP)
-        e->calls->set_option(e, &s->endpoint, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (family == AF_INET6)
-        e->calls->set_option(e, &s->endpoint, IPPROTO_IPV6, IPV6_V6ONLY, !s->dual);
-    return e->calls->bind(e, &s->endpoint, address);
+        failure = e->calls->set_option(e, &s->endpoint, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (!failure && family == AF_INET6)
+        failure = e->calls->set_option(e, &s->endpoint, IPPROTO_IPV6, IPV6_V6ONLY, !s->dual);
+    return failure ? failure : e->calls->bind(e, &s->endpoint, address);
 }
 
 /* Every interface: IPv6 and IPv4 by one socket, or IPv4 alone where there is no IPv6. */
@@ -102,14 +102,24 @@ static int path_in_use(struct socket *s, const char *path, salut_addr *address)
     return error_say(EADDRINUSE, "bind to %s: another program is using that path", path);
 }
 
+/* The file that bind has made is the socket's to unlink, or is unlinked now. */
 static int remember_path(struct socket *s, const char *path)
 {
     struct engine *e = scheduler_of_thread->engine;
+    int failure;
 
-    if (path[0] == '@' || e->calls->identify(e, path, &s->path_file))
+    if (path[0] == '@')
         return 0;
-    s->path = strdup(path);
-    return s->path ? 0 : -ENOMEM;
+    failure = e->calls->identify(e, path, &s->path_file);
+    if (failure == -ENOENT) /* somebody has unlinked it already */
+        return 0;
+    if (!failure)
+        s->path = strdup(path);
+    if (!failure && !s->path)
+        failure = -ENOMEM;
+    if (failure)
+        e->calls->unlink(e, path);
+    return failure;
 }
 
 static int bind_path(struct socket *s, const char *path)
@@ -307,10 +317,8 @@ int server_settle(struct socket *client, int descriptor, const salut_addr *peer)
     int failure = e->calls->adopt(e, &client->endpoint, descriptor, client->kind == SALUT_TCP);
     int family = address_family(peer);
 
-    if (failure) {
-        e->calls->drop(e, descriptor);
+    if (failure)
         return failure;
-    }
     client->state = SOCKET_CONNECTED;
     if (family == AF_INET || family == AF_INET6)
         memcpy(&client->peer, &peer->raw, peer->raw_size);
@@ -323,6 +331,7 @@ static struct socket *accept_entered(struct socket *s, salut_addr *peer)
 {
     struct socket *client;
     int64_t descriptor;
+    int failure;
 
     if (server_check(s, "accept"))
         return NULL;
@@ -332,14 +341,14 @@ static struct socket *accept_entered(struct socket *s, salut_addr *peer)
         return NULL;
     }
     descriptor = server_accept(s, peer, socket_deadline(s));
+    failure = descriptor < 0 ? (int)descriptor : server_settle(client, (int)descriptor, peer);
+    if (!failure)
+        return client;
     if (descriptor >= 0)
-        descriptor = server_settle(client, (int)descriptor, peer);
-    if (descriptor < 0) {
-        socket_discard(client);
-        socket_failed(s, "accept on", (int)-descriptor);
-        return NULL;
-    }
-    return client;
+        scheduler_of_thread->engine->calls->drop(scheduler_of_thread->engine, (int)descriptor);
+    socket_discard(client);
+    socket_failed(s, "accept on", -failure);
+    return NULL;
 }
 
 salut_sock *salut_accept(salut_sock *handle, salut_addr *peer)

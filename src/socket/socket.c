@@ -135,17 +135,22 @@ int socket_open(struct socket *s, int family)
     return e->calls->open(e, &s->endpoint, family, socket_is_stream(s) ? SOCK_STREAM : SOCK_DGRAM);
 }
 
-/* Only the file that this socket made: another program may have put its own there since. */
-static void unlink_path(struct socket *s)
+/* Only the file that this socket made: another program may have put its own there since. -errno
+ * when it is left. */
+static int unlink_path(struct socket *s)
 {
     struct engine *e = scheduler_of_thread->engine;
     struct file_identity now;
+    int failure = 0;
 
-    if (s->path && !e->calls->identify(e, s->path, &now) && now.device == s->path_file.device &&
-        now.inode == s->path_file.inode)
-        e->calls->unlink(e, s->path);
+    if (!s->path)
+        return 0;
+    failure = e->calls->identify(e, s->path, &now);
+    if (!failure && now.device == s->path_file.device && now.inode == s->path_file.inode)
+        failure = e->calls->unlink(e, s->path);
     free(s->path);
     s->path = NULL;
+    return failure == -ENOENT ? 0 : failure;
 }
 
 void socket_reset(struct socket *s)
@@ -185,6 +190,17 @@ static int send_the_rest(struct socket *s)
     return 0;
 }
 
+/* A path that is left would be in the next program's way. */
+static int unlink_aloud(struct socket *s, int result)
+{
+    char path[sizeof(struct sockaddr_un)];
+    int failure;
+
+    snprintf(path, sizeof path, "%s", s->path ? s->path : "");
+    failure = unlink_path(s);
+    return failure ? error_set(-failure, "close: %s can't be unlinked", path) : result;
+}
+
 int salut_close(salut_sock *handle)
 {
     struct socket *s = handle ? socket_enter(handle, "close") : NULL;
@@ -198,6 +214,7 @@ int salut_close(salut_sock *handle)
     s->closed = true;
     if (s->stepper)
         fiber_interrupt(s->stepper);
+    result = unlink_aloud(s, result);
     socket_reset(s);
     fiber_wake_all(&s->senders);
     socket_leave(s);
