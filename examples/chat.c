@@ -5,6 +5,7 @@
  *
  * All cores serve; only channels join them. The room is a fiber that passes each word on to every
  * guest's channel, and waits for none: into a full channel it doesn't send. */
+#include <errno.h>
 #include <salut.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ static void run_room(void *room)
             salut_channel_close(word.from);
         }
     }
+    salut_check();
 }
 
 struct guest {
@@ -54,11 +56,14 @@ static void listen_to(void *argument)
     salut_peer(guest.client, &peer);
     do {
         snprintf(word.text, TEXT_BYTES, "%d: %s", salut_addr_port(&peer), line);
-        salut_channel_send(guest.room, &word);
+        if (salut_channel_send(guest.room, &word))
+            salut_check(); /* without the room there is no chat */
     } while ((line = salut_recv_line(guest.client, NULL)));
     word.last = true;
-    snprintf(word.text, TEXT_BYTES, "%d: (has left)", salut_addr_port(&peer));
-    salut_channel_send(guest.room, &word);
+    line = salut_failed() ? salut_error() : "(has left)";
+    snprintf(word.text, TEXT_BYTES, "%d: %s", salut_addr_port(&peer), line);
+    if (salut_channel_send(guest.room, &word))
+        salut_check();
 }
 
 /* and this one, the server's, tells it what is said, until the room closes its channel. A canceled
@@ -75,6 +80,10 @@ static void tell(salut_sock *client, void *room)
             salut_send_line(client, text);
     if (heard == 0)
         salut_channel_free(guest.hears);
+    else if (errno != ECANCELED)
+        salut_check();
+    if (salut_failed() && errno != ECANCELED)
+        fprintf(stderr, "lost a guest: %s\n", salut_error());
 }
 
 int main(int argc, char **argv)
@@ -91,6 +100,7 @@ int main(int argc, char **argv)
     salut_check();
     printf("listening on %s:%d\n", salut_addr_host(&here), salut_addr_port(&here));
     fflush(stdout);
-    salut_serve(server, tell, room, &options);
+    if (salut_serve(server, tell, room, &options) && errno != ETIMEDOUT)
+        salut_check();
     return 0;
 }

@@ -17,9 +17,9 @@ static void echo(void *argument)
         if (salut_send(client, buffer, (size_t)size) < 0)
             break; /* what comes now would follow a gap */
     }
-    salut_close(client);
     if (salut_failed())
         fprintf(stderr, "lost a client: %s\n", salut_error());
+    salut_close(client);
 }
 
 int main(int argc, char **argv)
@@ -36,8 +36,11 @@ int main(int argc, char **argv)
     fflush(stdout);
 
     while ((client = salut_accept(server, NULL))) {
-        if (!salut_go(echo, client))
+        if (!salut_go(echo, client)) {
+            fprintf(stderr, "no fiber for a client: %s\n", salut_error());
+            salut_clear_error();
             salut_close(client);
+        }
     }
     salut_check();
     return 0;

@@ -14,6 +14,7 @@ static void answer_the_second_time(void *argument)
     salut_recv_exactly(s, question, sizeof question);
     salut_send(s, "Salut !", strlen("Salut !"));
     salut_close(s);
+    salut_check();
 }
 
 int main(void)
@@ -27,18 +28,20 @@ int main(void)
     salut_check();
 
     salut_settimeout(here, 0); /* take what is there, don't wait */
-    if (salut_recv(here, answer, sizeof answer) < 0 && errno == EAGAIN)
+    if (salut_recv(here, answer, sizeof answer) < 0 && errno == EAGAIN) {
         printf("before asking: %s\n", salut_error());
-    salut_clear_error();
+        salut_clear_error(); /* this one was expected */
+    }
+    salut_check();
 
     salut_settimeout(here, 0.2); /* wait, but not for ever */
-    do {
+    salut_send(here, "?", 1);
+    while ((size = salut_recv(here, answer, sizeof answer)) < 0 && errno == ETIMEDOUT) {
+        printf("asked once: %s\n", salut_error());
         salut_clear_error();
         salut_send(here, "?", 1);
-        size = salut_recv(here, answer, sizeof answer);
-        if (size < 0)
-            printf("asked once: %s\n", salut_error());
-    } while (size < 0 && errno == ETIMEDOUT);
+        salut_check();
+    }
     salut_check();
     printf("asked again: %.*s\n", (int)size, answer);
 

@@ -15,6 +15,7 @@ static void visit(void *path)
     salut_sock *visitor = salut_socket(SALUT_UNIX);
     salut_connect(visitor, path, 0);
     salut_send(visitor, greeting, strlen(greeting));
+    salut_check();
     ssize_t size = salut_recv(visitor, answer, sizeof answer);
     salut_close(visitor);
     salut_check();
@@ -33,11 +34,13 @@ int main(int argc, char **argv)
     printf("waiting at %s\n", path);
 
     salut_fiber *visitor = salut_go(visit, path);
+    salut_check();
     salut_sock *host = salut_accept(door, NULL);
     ssize_t size = salut_recv(host, greeting, sizeof greeting);
     salut_check();
     printf("the host hears: %.*s\n", (int)size, greeting);
     salut_send(host, "Come in!", strlen("Come in!"));
+    salut_check();
     salut_join(visitor);
 
     salut_close(host);
