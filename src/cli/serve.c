@@ -66,10 +66,14 @@ static void on_signal(int number)
         errno = before;
 }
 
-/* The first byte decides; when there is no room for one more, many have come. */
+/* The first byte decides; when there is no room for one more, many have come. Without any, it has
+ * failed. */
 static void ask_for_the_end(struct server *server, unsigned char why)
 {
-    salut_send(server->end, &why, 1);
+    if (salut_send(server->end, &why, 1) >= 0 || errno == EAGAIN)
+        return;
+    complain("%s", salut_error());
+    salut_shutdown(server->end, SHUT_WR);
 }
 
 /* Signals that are ignored (nohup, a background job of a script) stay so. The second one of a

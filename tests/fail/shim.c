@@ -30,6 +30,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 enum call {
@@ -349,6 +351,16 @@ int fail_epoll_create1(int flags)
 int fail_eventfd(unsigned count, int flags)
 {
     return refuse(CALL_eventfd) ? -1 : descriptor(eventfd(count, flags), false);
+}
+
+int fail_timerfd_create(int clock, int flags)
+{
+    return refuse(CALL_timerfd_create) ? -1 : descriptor(timerfd_create(clock, flags), false);
+}
+
+int fail_nanosleep(const struct timespec *span, struct timespec *left)
+{
+    return refuse(CALL_nanosleep) ? -1 : nanosleep(span, left);
 }
 
 /* Linux has closed it even when it says that it was interrupted. */

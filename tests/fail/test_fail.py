@@ -22,10 +22,10 @@ NEVER_REFUSED = set("""
     getpid if_indextoname inet_ntop memchr memcpy memmove memset memcmp munmap
     pthread_cond_destroy pthread_cond_init pthread_cond_signal pthread_cond_wait pthread_detach
     pthread_getspecific pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock
-    pthread_mutex_unlock pthread_sigmask raise sem_init sem_post sem_wait sigaction sigfillset
-    signal snprintf sqrt stpcpy strcasecmp strchr strcmp strcspn strerrordesc_np strerrorname_np
+    pthread_mutex_trylock pthread_mutex_unlock pthread_once pthread_self pthread_sigmask raise sem_init sem_post sem_wait sigaction sigfillset
+    signal snprintf sqrt stpcpy strcasecmp strcat strchr strcmp strcspn strerrordesc_np strerrorname_np
     strlen strncat strncmp strncpy strnlen strrchr strspn strtol strtoll strtoull sysconf
-    vsnprintf write
+    timerfd_settime vsnprintf write
     """.split())
 
 
