@@ -64,8 +64,11 @@ OTHER_REASONS = {
 
 def reasons(call, failure):
     """Any of these words names it."""
+    if failure == "ENOSPC" and call == "epoll_ctl":  # which isn't about a disk
+        failure = "ENOBUFS"
     if failure == "EAGAIN":  # of threads and maps; in the library's words it is about waiting
-        return ["no more threads", "Resource temporarily unavailable", *NO_MEMORY]
+        return ["no more threads", "Resource temporarily unavailable", *NO_MEMORY,
+                *reasons(call, "ENOBUFS")]
     if failure in OTHER_REASONS:
         return OTHER_REASONS[failure]
     number = getattr(errno, failure)

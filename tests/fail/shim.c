@@ -268,20 +268,6 @@ int fail_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     return failure ? failure : pthread_create(thread, attributes, function, argument);
 }
 
-int fail_pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
-{
-    int failure = refuse(CALL_pthread_key_create);
-
-    return failure ? failure : pthread_key_create(key, destructor);
-}
-
-int fail_pthread_setspecific(pthread_key_t key, const void *value)
-{
-    int failure = refuse(CALL_pthread_setspecific);
-
-    return failure ? failure : pthread_setspecific(key, value);
-}
-
 int fail_pthread_atfork(void (*before)(void), void (*parent)(void), void (*child)(void))
 {
     int failure = refuse(CALL_pthread_atfork);
