@@ -527,7 +527,7 @@ static int listen_to(struct epoll_engine *e, int *descriptor, uint64_t name)
         return -errno;
     if (!epoll_ctl(e->epoll, EPOLL_CTL_ADD, *descriptor, &event))
         return 0;
-    failure = -errno;
+    failure = errno == ENOSPC ? -ENOBUFS : -errno; /* as in enroll() */
     close(*descriptor);
     *descriptor = -1;
     return failure;
