@@ -60,8 +60,9 @@ static void listen_to(void *argument)
             salut_check(); /* without the room there is no chat */
     } while ((line = salut_recv_line(guest.client, NULL)));
     word.last = true;
-    line = salut_failed() ? salut_error() : "(has left)";
-    snprintf(word.text, TEXT_BYTES, "%d: %s", salut_addr_port(&peer), line);
+    if (salut_failed() && errno != ECANCELED)
+        fprintf(stderr, "lost a guest: %s\n", salut_error());
+    snprintf(word.text, TEXT_BYTES, "%d: (has left)", salut_addr_port(&peer));
     if (salut_channel_send(guest.room, &word))
         salut_check();
 }
