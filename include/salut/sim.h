@@ -35,8 +35,7 @@
  * sequence diagram (Mermaid's language).
  *
  * Every word here is for the programs of a run; elsewhere it fails with EPERM. Results are 0, or -1
- * with errno and a sentence in salut_error(). On a NULL host it keeps an earlier failure, as a word
- * on a NULL socket does.
+ * with errno and a sentence in salut_error().
  */
 #ifndef SALUT_SIM_H
 #define SALUT_SIM_H

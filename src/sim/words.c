@@ -37,10 +37,6 @@ static struct run *enter_host(const char *word, const salut_sim_host *host)
 {
     struct run *r = enter(word);
 
-    if (r && !host && salut_failed()) {
-        error_keep(word); /* it was not added, and that was said */
-        return NULL;
-    }
     if (r && !is_host(r, host)) {
         error_say(EINVAL, "%s: that is no host of this run", word);
         return NULL;

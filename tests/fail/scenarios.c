@@ -753,6 +753,7 @@ static void simulated_main(void *came)
     salut_sock *s;
     char *line;
 
+    salut_check();
     salut_sim_add_name(server, "printer", NULL);
     salut_sim_start(server, simulated_server, NULL);
     salut_sleep(0.01);
