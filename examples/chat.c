@@ -1,20 +1,16 @@
 /* chat.c: everybody hears what anybody says, and whoever reads too slowly misses some of it.
- *
- *     ./chat [port]            the port is 63000 if not said; 0 lets the system choose one
- *     nc localhost 63000       in as many other terminals as you like
- *
- * All cores serve; only channels join them. The room is a fiber that passes each word on to every
- * guest's channel, and waits for none: into a full channel it doesn't send. */
+ * ./chat [port], then `nc localhost 63000` in as many terminals as you like. All cores serve; only
+ * channels join them. The room is a fiber that passes each word on to every guest's channel, and
+ * waits for none: into a full channel it doesn't send. */
 #include <errno.h>
 #include <salut.h>
-#include <stdbool.h>
 #include <stdio.h>
 
 enum { GUESTS_MAX = 1000, TEXT_BYTES = 300, WORDS_MAX = 64 };
 
 struct word {
     salut_channel *from; /* the speaker's own, by which the room knows it */
-    bool last;
+    int last;
     char text[TEXT_BYTES];
 };
 
@@ -22,20 +18,17 @@ static void run_room(void *room)
 {
     static salut_channel *guests[GUESTS_MAX + 1];
     static struct word word;
-    size_t count = 0;
+    size_t count = 0, speaker;
 
     while (salut_channel_recv(room, &word) == 1) {
-        size_t speaker = 0;
-        while (speaker < count && guests[speaker] != word.from)
-            speaker++;
+        for (speaker = 0; speaker < count && guests[speaker] != word.from; speaker++)
+            continue;
         if (speaker == count)
             guests[count++] = word.from;
         for (size_t i = 0; i < count; i++)
             salut_channel_try_send(guests[i], word.text);
-        if (word.last) {
+        if (word.last && !salut_channel_close(word.from))
             guests[speaker] = guests[--count];
-            salut_channel_close(word.from);
-        }
     }
     salut_check();
 }
@@ -50,16 +43,15 @@ static void listen_to(void *argument)
 {
     struct guest guest = *(struct guest *)argument;
     struct word word = {.from = guest.hears};
-    const char *line = "(has come)";
     salut_addr peer;
 
     salut_peer(guest.client, &peer);
-    do {
+    for (const char *line = "(has come)"; line; line = salut_recv_line(guest.client, NULL)) {
         snprintf(word.text, TEXT_BYTES, "%d: %s", salut_addr_port(&peer), line);
         if (salut_channel_send(guest.room, &word))
             salut_check(); /* without the room there is no chat */
-    } while ((line = salut_recv_line(guest.client, NULL)));
-    word.last = true;
+    }
+    word.last = 1;
     if (salut_failed() && errno != ECANCELED)
         fprintf(stderr, "lost a guest: %s\n", salut_error());
     snprintf(word.text, TEXT_BYTES, "%d: (has left)", salut_addr_port(&peer));
@@ -67,8 +59,7 @@ static void listen_to(void *argument)
         salut_check();
 }
 
-/* and this one, the server's, tells it what is said, until the room closes its channel. A canceled
- * one goes at once; the room still has its channel, so that it isn't freed. */
+/* and this one, the server's, tells it what is said, until the room closes its channel. */
 static void tell(salut_sock *client, void *room)
 {
     struct guest guest = {client, room, salut_channel_create(WORDS_MAX, TEXT_BYTES)};
@@ -81,7 +72,7 @@ static void tell(salut_sock *client, void *room)
             salut_send_line(client, text);
     if (heard == 0)
         salut_channel_free(guest.hears);
-    else if (errno != ECANCELED)
+    else if (errno != ECANCELED) /* which leaves the channel to the room */
         salut_check();
     if (salut_failed() && errno != ECANCELED)
         fprintf(stderr, "lost a guest: %s\n", salut_error());

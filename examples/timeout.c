@@ -36,6 +36,7 @@ int main(void)
 
     salut_settimeout(here, 0.2); /* wait, but not for ever */
     salut_send(here, "?", 1);
+    salut_check();
     while ((size = salut_recv(here, answer, sizeof answer)) < 0 && errno == ETIMEDOUT) {
         printf("asked once: %s\n", salut_error());
         salut_clear_error();

@@ -392,7 +392,7 @@ class Served(Subject):
         raise subprocess.TimeoutExpired(process.args, PATIENCE_SECONDS)
 
 
-PORT_IN_TEXT = r"\b\d{4,5}\b"
+PORT_IN_TEXT = r"\b\d{5}\b"
 
 
 def scenario_names():

@@ -20,16 +20,16 @@ REFUSED_MAX = 2 if EMULATOR else 8 if SLOW else 40
 REFUSED_ELSEWHERE = {"pthread_key_create", "pthread_setspecific"}
 
 # What the library calls and can't be refused: the manual knows no failure that could come from
-# how it is called, or the C library has no way to fail in it.
+# how it is called, or the C library has no way to fail in it. Contexts are the portable switch's.
 NEVER_REFUSED = set("""
     abort clock_gettime dladdr exit ferror fflush fprintf fputc fwrite free freeaddrinfo getenv
-    getpid if_indextoname inet_ntop memchr memcpy memmove memset memcmp munmap
+    getcontext getpid if_indextoname inet_ntop makecontext memchr memcpy memmove memset memcmp munmap
     pthread_cond_destroy pthread_cond_init pthread_cond_signal pthread_cond_wait pthread_detach
     pthread_getspecific pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock
-    pthread_mutex_trylock pthread_mutex_unlock pthread_once pthread_self pthread_sigmask raise sem_init sem_post sem_wait sigaction sigfillset
-    signal snprintf sqrt stpcpy strcasecmp strcat strchr strcmp strcspn strerrordesc_np strerrorname_np
-    strlen strncat strncmp strncpy strnlen strrchr strspn strtol strtoll strtoull sysconf
-    timerfd_settime vsnprintf write
+    pthread_mutex_trylock pthread_mutex_unlock pthread_once pthread_self pthread_sigmask raise
+    sem_init sem_post sem_wait sigaction sigfillset signal snprintf sqrt stpcpy strcasecmp strcat
+    strchr strcmp strcspn strerrordesc_np strerrorname_np strlen strncat strncmp strncpy strnlen
+    strrchr strspn strtol strtoll strtoull swapcontext sysconf timerfd_settime vsnprintf write
     """.split())
 
 
