@@ -13,7 +13,7 @@ import failures
 from programs import EMULATOR, FLAGS, SLOW, have_port
 
 # Of one kind, in one program. All of them where a run takes milliseconds.
-REFUSED_MAX = 2 if EMULATOR else 8 if SLOW else 40
+REFUSED_MAX = 1 if EMULATOR else 8 if SLOW else 40
 
 # tests/fiber/test_threads.c takes all keys away: the library then goes on, and what a thread had is
 # lost with it.
