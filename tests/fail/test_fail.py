@@ -12,8 +12,10 @@ import unittest
 import failures
 from programs import EMULATOR, FLAGS, SLOW, have_port
 
-# Of one kind, in one program. All of them where a run takes milliseconds.
+# Of one kind, in one program. All of them where a run takes milliseconds; where it takes a second,
+# under an emulator, only a few programs are run.
 REFUSED_MAX = 1 if EMULATOR else 8 if SLOW else 40
+SUBJECTS_MAX = 3 if EMULATOR else None
 
 # tests/fiber/test_threads.c takes all keys away: the library then goes on, and what a thread had is
 # lost with it.
@@ -87,11 +89,12 @@ class TheJudge(unittest.TestCase):
 class EveryProgram(unittest.TestCase):
     def test_bears_each_failure(self):
         have_port(63000, self)  # the greeting programs'
-        refused, findings = failures.refuse_all(failures.subjects(), REFUSED_MAX, every=False)
+        subjects = failures.subjects()[:SUBJECTS_MAX]
+        refused, findings = failures.refuse_all(subjects, REFUSED_MAX, every=False)
         print(f"{refused} calls failed, one a run", file=sys.stderr)
         if findings:
             self.fail("\n" + "\n".join(finding.text for finding in findings))
-        self.assertGreater(refused, 100)
+        self.assertGreater(refused, 30 if EMULATOR else 500)
 
 
 if __name__ == "__main__":
