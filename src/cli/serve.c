@@ -220,15 +220,13 @@ static void take_clients(void *argument)
 
 static void take_datagrams(void *argument)
 {
+    static unsigned char bytes[DATAGRAM_BYTES_MAX]; /* too many for a fiber's stack */
     struct server *server = argument;
-    unsigned char *bytes = malloc(DATAGRAM_BYTES_MAX);
     char name[NAME_BYTES];
     salut_addr from;
 
-    if (!bytes)
-        complain(_("no memory for a datagram"));
-    while (bytes) {
-        ssize_t size = salut_recvfrom(server->listener, bytes, DATAGRAM_BYTES_MAX, &from);
+    for (;;) {
+        ssize_t size = salut_recvfrom(server->listener, bytes, sizeof bytes, &from);
 
         if (size < 0) {
             complain("%s", salut_error());
@@ -242,7 +240,6 @@ static void take_datagrams(void *argument)
             break;
         }
     }
-    free(bytes);
     ask_for_the_end(server, END_FAILED);
 }
 

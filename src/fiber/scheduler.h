@@ -157,6 +157,15 @@ void fiber_wake_all(struct fiber_queue *queue);
 /* Lets the others that are ready go first. */
 void fiber_step_aside(void);
 
+/* One other is ready, and no more: it goes first. */
+static inline void fiber_give_way(void)
+{
+    struct scheduler *s = scheduler_of_thread;
+
+    if (s && s->ready.first && s->ready.first == s->ready.last)
+        fiber_step_aside();
+}
+
 /* Memory for the word that the fiber is in, zeroed; NULL and errno ENOMEM. It is given back newest
  * first, or freed with a fiber that never comes to it. */
 void *fiber_borrow(size_t size);

@@ -351,12 +351,16 @@ static struct socket *accept_entered(struct socket *s, salut_addr *peer)
     return NULL;
 }
 
+/* The fiber of the client before goes first: its socket is still in the caches, here and in the
+ * system. Among many others it has to wait for its turn, or so would whoever waits to be let in. */
 salut_sock *salut_accept(salut_sock *handle, salut_addr *peer)
 {
-    struct socket *s = socket_enter(handle, "accept");
+    struct socket *s;
     struct socket *client;
     salut_addr unwanted;
 
+    fiber_give_way();
+    s = socket_enter(handle, "accept");
     if (!peer)
         peer = &unwanted;
     peer->raw_size = 0;

@@ -196,7 +196,9 @@ static int unlink_aloud(struct socket *s, int result)
     char path[sizeof(struct sockaddr_un)];
     int failure;
 
-    snprintf(path, sizeof path, "%s", s->path ? s->path : "");
+    if (!s->path)
+        return result;
+    snprintf(path, sizeof path, "%s", s->path);
     failure = unlink_path(s);
     return failure ? error_set(-failure, "close: %s can't be unlinked", path) : result;
 }

@@ -24,7 +24,7 @@ REFUSED_ELSEWHERE = {"pthread_key_create", "pthread_setspecific"}
 # What the library calls and can't be refused: the manual knows no failure that could come from
 # how it is called, or the C library has no way to fail in it. Contexts are the portable switch's.
 NEVER_REFUSED = set("""
-    abort clock_gettime dladdr exit ferror fflush fprintf fputc fwrite free freeaddrinfo getenv
+    abort bcmp clock_gettime dladdr exit ferror fflush fprintf fputc fwrite free freeaddrinfo getenv
     getcontext getpid if_indextoname inet_ntop makecontext memchr memcpy memmove memset memcmp munmap
     pthread_cond_destroy pthread_cond_init pthread_cond_signal pthread_cond_wait pthread_detach
     pthread_getspecific pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock

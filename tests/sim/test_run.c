@@ -238,7 +238,7 @@ static void connect_and_check(void *argument)
     (void)argument;
     salut_create_connection("localhost:9");
     salut_check();
-    EXPECT(!"here after salut_check()");
+    EXPECT(false && "here after salut_check()");
 }
 
 static void a_failed_program_fails_the_run(void **state)
