@@ -132,7 +132,8 @@ SALUT_PUBLIC salut_sock *salut_accept(salut_sock *s, salut_addr *peer);
  * Result: 0, or -1 and the last attempt's errno: ECONNREFUSED (nobody listens), ETIMEDOUT,
  *   EHOSTUNREACH, ENETUNREACH, ENOENT (unknown name, or no such path), EISCONN (connected
  *   already, or another fiber is at it), EOPNOTSUPP (listening), EAFNOSUPPORT (bound to an
- *   address of the other family), EPROTOTYPE (a path that takes the other Unix kind). The sentence lists each address tried and why it failed.
+ *   address of the other family), EPROTOTYPE (a path that takes the other Unix kind). The
+ *   sentence lists each address tried and why it failed.
  * After a failure the socket is as before and may be connected again. */
 SALUT_PUBLIC int salut_connect(salut_sock *s, const char *host, int port);
 
@@ -253,12 +254,11 @@ SALUT_PUBLIC ssize_t salut_send_message(salut_sock *s, const void *data, size_t 
 SALUT_PUBLIC int salut_set_limit(salut_sock *s, size_t bytes);
 
 /* Lets sends gather: each is put in a buffer of so many bytes (at most 16 MiB; 0: no gathering,
- * the default) and the buffer is sent as one when it is full, when the thread next looks at the network (at the
- * latest when all its fibers wait),
- * at salut_flush(), salut_shutdown() or salut_close(). For many small messages this is a hundred
- * times as fast. A failure that comes after the send that it is about is told by the next send,
- * by flush or by close. A program that ends without close loses what is gathered.
- * What an earlier buffer has gathered is sent first.
+ * the default) and the buffer is sent as one when it is full, when the thread next looks at the
+ * network (at the latest when all its fibers wait), at salut_flush(), salut_shutdown() or
+ * salut_close(). For many small messages this is a hundred times as fast. A failure that comes
+ * after the send that it is about is told by the next send, by flush or by close. A program that
+ * ends without close loses what is gathered. What an earlier buffer has gathered is sent first.
  * Result: 0, or -1 and EINVAL, EOPNOTSUPP (datagrams), EBUSY (another fiber is sending), or
  *   salut_flush()'s errors, with what was gathered kept as there. */
 SALUT_PUBLIC int salut_set_buffer(salut_sock *s, size_t bytes);

@@ -750,19 +750,6 @@ static void lines_cross_to_python_and_back(void **state)
 }
 
 /* A fiber that has made 64 calls lets the others run, and one of them closes the socket. */
-struct closing {
-    salut_sock *s;
-    bool closed;
-};
-
-static void close_for(void *closing)
-{
-    struct closing *c = closing;
-
-    c->closed = true;
-    salut_close(c->s);
-}
-
 static void a_line_of_a_socket_that_is_closed_meanwhile_is_none(void **state)
 {
     struct closing c;

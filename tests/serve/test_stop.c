@@ -207,6 +207,33 @@ static void a_second_stop_does_not_wait(void **state)
     }
 }
 
+/* It reaches every thread, also when they have begun to drain. */
+static void a_second_stop_ends_a_drain(void **state)
+{
+    struct fates fates = {0};
+    struct fiber_service service = {.handler = greet_and_wait,
+                                    .argument = &fates,
+                                    .options = {.workers = 3, .drain_seconds = FOR_EVER}};
+    salut_sock *clients[6];
+
+    (void)state;
+    start_fiber_service(&service);
+    for (int i = 0; i < 6; i++) {
+        clients[i] = salut_create_connection(at_loopback(service.port));
+        assert_string_equal(salut_recv_line(clients[i], NULL), "salut");
+    }
+    assert_works(salut_stop(service.listener));
+    let_fibers_run();
+    assert_false(service.outcome.done);
+    assert_works(salut_stop(service.listener));
+    assert_works(salut_join(service.fiber));
+    assert_outcome(service.outcome, ETIMEDOUT, "6 conversations");
+    assert_int_equal(fates.canceled, 6);
+    for (int i = 0; i < 6; i++)
+        assert_works(salut_close(clients[i]));
+    assert_works(salut_close(service.listener));
+}
+
 /* Those too whose handlers haven't run yet when everything is canceled. */
 static void who_has_only_just_come_is_canceled_as_well(void **state)
 {
@@ -639,6 +666,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_does_not_end_in_time_is_canceled_and_counted),
         cmocka_unit_test(a_worker_has_all_the_time_that_was_promised),
         cmocka_unit_test(a_second_stop_does_not_wait),
+        cmocka_unit_test(a_second_stop_ends_a_drain),
         cmocka_unit_test(who_has_only_just_come_is_canceled_as_well),
         cmocka_unit_test(those_who_wait_in_the_backlog_are_still_served),
         cmocka_unit_test(also_when_only_a_few_are_let_in_at_a_time),

@@ -34,6 +34,36 @@ static void names_are_looked_up(void **state)
     simulate(1, look_names_up);
 }
 
+static void adopt_descriptors(void *argument)
+{
+    salut_sock *listener = salut_create_server("localhost:7");
+    salut_sock *client = salut_create_connection("localhost:7");
+    salut_sock *datagrams = salut_create_server("udp:localhost:7");
+    salut_sock *other, *a, *b;
+    salut_addr address;
+    char byte;
+
+    (void)argument;
+    other = salut_from_fd(salut_fd(listener));
+    EXPECT(other && salut_accept(other, NULL));
+    other = salut_from_fd(salut_fd(client));
+    EXPECT(other && !salut_peer(other, &address) && salut_addr_port(&address) == 7);
+    other = salut_from_fd(salut_fd(datagrams));
+    EXPECT(other && !salut_local(other, &address) && salut_addr_port(&address) == 7);
+    EXPECT(salut_send_line(other, "no stream") == -1 && errno == EOPNOTSUPP);
+    EXPECT(!salut_pair(&a, &b));
+    other = salut_from_fd(salut_fd(a));
+    EXPECT(other && salut_send(other, "x", 1) == 1 && salut_recv(b, &byte, 1) == 1);
+    EXPECT(!salut_from_fd(1000) && errno == EBADF);
+    salut_clear_error();
+}
+
+static void descriptors_are_adopted(void **state)
+{
+    (void)state;
+    simulate(1, adopt_descriptors);
+}
+
 static void ask_for_the_impossible(void *argument)
 {
     salut_sim_host *other = salut_sim_add_host("other"), *none = NULL;
@@ -431,6 +461,7 @@ int main(void)
         cmocka_unit_test(what_is_no_host_is_refused),
         cmocka_unit_test(a_host_runs_one_program),
         cmocka_unit_test(names_are_looked_up),
+        cmocka_unit_test(descriptors_are_adopted),
         cmocka_unit_test(mistakes_are_told),
         cmocka_unit_test(a_thousand_hosts_are_the_limit),
         cmocka_unit_test(outside_of_a_run_the_words_fail),

@@ -153,6 +153,53 @@ static void the_environment_asks_for_a_trace(void **state)
     free(text);
 }
 
+static void let_one_in(void *argument)
+{
+    salut_sock *server = salut_create_server("0.0.0.0:7");
+
+    (void)argument;
+    EXPECT(salut_accept(server, NULL));
+    salut_sleep(1e6);
+}
+
+static void meet_trouble(void *argument)
+{
+    salut_sim_host *here = salut_sim_here(), *other = salut_sim_add_host("other");
+    salut_sock *sock;
+    char byte;
+
+    (void)argument;
+    EXPECT(!salut_sim_start(other, let_one_in, NULL));
+    salut_sleep(0.1);
+    sock = salut_create_connection("other:7");
+    EXPECT(!salut_sim_limit(here, &(salut_sim_limits){.exhaustion = 1}));
+    EXPECT(!salut_create_connection("other:7"));
+    EXPECT(!salut_sim_limit(here, &(salut_sim_limits){0}));
+    EXPECT(!salut_sim_cut(here, other));
+    EXPECT(salut_send(sock, "?", 1) == 1);
+    EXPECT(salut_recv(sock, &byte, 1) == -1 && errno == ETIMEDOUT);
+    EXPECT(!salut_sim_kill(other));
+    salut_close(sock);
+    salut_clear_error();
+}
+
+static void a_trace_tells_of_trouble(void **state)
+{
+    static const char *const told[] = {"a call fails: ENO", "the link is cut",
+                                       "gives up: no answer", "other: killed"};
+    const char *path = in_directory("trace");
+    char *text;
+
+    (void)state;
+    simulate_with(1, meet_trouble, NULL, &(salut_sim_options){.trace = path});
+    text = contents(path);
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        if (!strstr(text, told[i]))
+            fail_msg("\"%s\" is not in: %s", told[i], text);
+    }
+    free(text);
+}
+
 static void a_trace_that_can_t_be_written_is_told(void **state)
 {
     (void)state;
@@ -186,11 +233,23 @@ static void a_long_diagram_ends_early(void **state)
 
 /* ---- How a run fails ----------------------------------------------------------------------- */
 
+static void receive_a_byte(void *socket)
+{
+    char byte;
+
+    salut_recv(socket, &byte, 1);
+}
+
 static void wait_for_nobody(void *argument)
 {
     salut_sock *listener = salut_create_server("localhost:63000");
+    salut_sock *a, *b;
 
     (void)argument;
+    salut_pair(&a, &b);
+    salut_send(b, "?", 1);
+    salut_join(salut_go(receive_a_byte, a)); /* which doesn't wait any more when nobody moves */
+    salut_go(receive_a_byte, a);
     salut_accept(listener, NULL);
 }
 
@@ -209,6 +268,8 @@ static void a_deadlock_says_who_waits(void **state)
     simulate_failure(start_who_wait, NULL, EDEADLK,
                      "server/main waits for a client on 127.0.0.1:63000");
     assert_non_null(strstr(salut_error(), "main/main waits for the end of a host's program"));
+    assert_null(strstr(salut_error(), "server/1"));
+    assert_non_null(strstr(salut_error(), "server/2"));
     assert_non_null(strstr(salut_error(), "SALUT_SIM_SEED=7 replays it"));
 }
 
@@ -325,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_diagram_is_drawn),
         cmocka_unit_test(the_environment_chooses_the_seed),
         cmocka_unit_test(the_environment_asks_for_a_trace),
+        cmocka_unit_test(a_trace_tells_of_trouble),
         cmocka_unit_test(a_trace_that_can_t_be_written_is_told),
         cmocka_unit_test(a_long_diagram_ends_early),
         cmocka_unit_test(a_deadlock_says_who_waits),

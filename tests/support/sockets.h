@@ -449,4 +449,18 @@ static inline void let_fibers_run(void)
     while (scheduler_of_thread->ready.first);
 }
 
+/* What a fiber of close_for() has done to it. */
+struct closing {
+    salut_sock *s;
+    bool closed;
+};
+
+static inline void close_for(void *closing)
+{
+    struct closing *c = closing;
+
+    c->closed = true;
+    salut_close(c->s);
+}
+
 #endif
