@@ -120,7 +120,9 @@ static void ipv6_text(const salut_addr *a, char *text, size_t size)
     unsigned scope = a->raw.ipv6.sin6_scope_id;
 
     inet_ntop(AF_INET6, &a->raw.ipv6.sin6_addr, text, (socklen_t)size);
-    if (scope && if_indextoname(scope, zone)) {
+    if (scope) {
+        if (!if_indextoname(scope, zone)) /* that interface is gone, or never was */
+            snprintf(zone, sizeof zone, "%u", scope);
         strncat(text, "%", size - strlen(text) - 1);
         strncat(text, zone, size - strlen(text) - 1);
     }

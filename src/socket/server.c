@@ -269,25 +269,13 @@ int server_check(const struct socket *s, const char *word)
                      error_word_size(word), word);
 }
 
-/* One client, or why there is none. */
-static int64_t accept_one(struct socket *s, salut_addr *peer, int64_t deadline)
-{
-    int64_t descriptor;
-
-    s->receiving = true;
-    descriptor = descriptor_accept(&s->endpoint, peer, deadline);
-    s->receiving = false;
-    if (descriptor >= 0 && s->dual)
-        address_unmap(peer);
-    return descriptor;
-}
-
-int64_t server_accept(struct socket *s, salut_addr *peer, int64_t deadline)
+/* One client, or why there is none; waits for descriptors when there are none for it. */
+static int64_t accept_patiently(struct socket *s, salut_addr *peer, int64_t deadline)
 {
     int64_t pause = ACCEPT_PAUSE_MIN;
 
     for (;;) {
-        int64_t descriptor = accept_one(s, peer, deadline);
+        int64_t descriptor = descriptor_accept(&s->endpoint, peer, deadline);
         int64_t until;
         int reason;
 
@@ -309,6 +297,18 @@ int64_t server_accept(struct socket *s, salut_addr *peer, int64_t deadline)
             return -ECANCELED;
         pause = 2 * pause < ACCEPT_PAUSE_MAX ? 2 * pause : ACCEPT_PAUSE_MAX;
     }
+}
+
+int64_t server_accept(struct socket *s, salut_addr *peer, int64_t deadline)
+{
+    int64_t descriptor;
+
+    s->receiving = true;
+    descriptor = accept_patiently(s, peer, deadline);
+    s->receiving = false;
+    if (descriptor >= 0 && s->dual)
+        address_unmap(peer);
+    return descriptor;
 }
 
 int server_settle(struct socket *client, int descriptor, const salut_addr *peer)

@@ -348,6 +348,28 @@ static void accept_without_descriptors_says_so_when_its_time_is_over(void **stat
     close(client);
 }
 
+static void a_pause_of_accept_is_still_that_fiber_s_accept(void **state)
+{
+    salut_sock *listener;
+    struct acceptor a;
+    int client;
+
+    (void)state;
+    needs_a_true_limit_of_descriptors();
+    listener = listening("127.0.0.1");
+    client = plain_connection(port_of(listener));
+    wait_for(salut_fd(listener), POLLIN);
+    allow_no_more_descriptors();
+    start_accepting(&a, listener);
+    assert_none(salut_accept(listener, NULL), EBUSY, "another fiber is accepting");
+    allow_descriptors_again();
+    assert_works(salut_join(a.fiber));
+    assert_non_null(a.client);
+    assert_works(salut_close(a.client));
+    assert_works(salut_close(listener));
+    close(client);
+}
+
 static void close_ends_a_pause_of_accept(void **state)
 {
     salut_sock *listener;
@@ -434,6 +456,7 @@ int main(void)
         cmocka_unit_test(cancel_ends_accept_and_the_listener_goes_on),
         cmocka_unit_test(accept_waits_without_descriptors_and_goes_on_when_there_are_some),
         cmocka_unit_test(accept_without_descriptors_says_so_when_its_time_is_over),
+        cmocka_unit_test(a_pause_of_accept_is_still_that_fiber_s_accept),
         cmocka_unit_test(close_ends_a_pause_of_accept),
         cmocka_unit_test(a_close_at_the_end_of_a_pause_of_accept_spoils_no_later_wait),
     };

@@ -112,6 +112,8 @@ static void a_zone_is_part_of_the_text(void **state)
     (void)state;
     assert_true(address_from_numeric(&a, "fe80::1%lo"));
     assert_string_equal(salut_addr_host(&a), "fe80::1%lo");
+    assert_true(address_from_numeric(&a, "fe80::1%4000000000")); /* no interface has that number */
+    assert_string_equal(salut_addr_host(&a), "fe80::1%4000000000");
 }
 
 static void a_name_is_not_numeric(void **state)
