@@ -26,7 +26,7 @@ struct endpoint {
     bool writable;
     bool alert;      /* an end, an error or urgent data: a short receive proves nothing any more */
     bool registered; /* the kernel tells the engine about it */
-    int lost;        /* errno, by which a send learnt that the connection is no more; 0 */
+    int lost;        /* errno, by which a call learnt that the connection is no more; 0 */
     struct operation *receiving; /* pending, or NULL */
     struct operation *sending;
 };
@@ -71,7 +71,7 @@ struct operation {
 };
 
 /* A system says once that a connection is no more, to whoever calls first, and of the others a
- * receive only learns that nothing will come: as if the peer had ended in good order. So what a send
+ * receive only learns that nothing will come: as if the peer had ended in good order. So what a call
  * learns is noted as soon as it is done, before any other fiber runs. */
 static inline void endpoint_note_loss(struct endpoint *ep, int64_t result)
 {

@@ -398,13 +398,19 @@ void fiber_rest(void)
     run_next(s);
 }
 
+/* A stream's end is none when the system has told before that the connection is no more. */
+static void note_loss(const struct operation *o)
+{
+    if (o->kind == OPERATION_SEND || o->kind == OPERATION_RECEIVE)
+        endpoint_note_loss(o->endpoint, o->result);
+}
+
 /* An operation without an owner is done. */
 static void wake_owner(struct operation *o)
 {
     struct fiber *f = o->owner;
 
-    if (o->kind == OPERATION_SEND)
-        endpoint_note_loss(o->endpoint, o->result);
+    note_loss(o);
     o->owner = NULL;
     fiber_wake(f);
 }
@@ -430,8 +436,7 @@ int64_t fiber_perform(struct operation *o, int64_t deadline)
     o->done = wake_owner;
     o->owner = s->current;
     if (s->engine->calls->start(s->engine, o)) {
-        if (o->kind == OPERATION_SEND)
-            endpoint_note_loss(o->endpoint, o->result);
+        note_loss(o);
         fiber_count_call();
         return o->result;
     }

@@ -96,6 +96,8 @@ void flow_withdraw(struct flow *f, struct unit *u)
               f->received - u->start);
     memmove(f->bytes + u->start, f->bytes + end, f->size - end);
     f->size -= u->size;
+    if (f->confirmed > u->start) /* one that came after it had been sent before it */
+        f->confirmed -= u->size;
     for (struct unit *other = f->open; other; other = other->next) {
         if (other->start > u->start)
             other->start -= u->size;

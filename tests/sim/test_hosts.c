@@ -266,6 +266,49 @@ static void a_crash_leaves_half_open_connections(void **state)
         simulate(seed, crash_the_server);
 }
 
+static void ask_and_hear_nothing(void *argument)
+{
+    salut_sock *s = salut_create_connection("main:7");
+    char byte;
+
+    (void)argument;
+    salut_sleep(1);
+    EXPECT(salut_send(s, "?", 1) == 1);
+    EXPECT(!salut_settimeout(s, 1));
+    for (int i = 0; i < 3; i++)
+        EXPECT(salut_recv(s, &byte, 1) == -1 && errno == ETIMEDOUT);
+    salut_close(s);
+}
+
+/* While its program is stopped, the client's patience ends, and its system gives up as well. */
+static void be_out_of_reach(void *argument)
+{
+    salut_sim_host *client = salut_sim_add_host("client");
+    salut_sock *listener = salut_create_server("0.0.0.0:7");
+    salut_sock *s;
+
+    (void)argument;
+    EXPECT(!salut_sim_start(client, ask_and_hear_nothing, NULL));
+    s = salut_accept(listener, NULL);
+    salut_sleep(0.5);
+    EXPECT(!salut_sim_cut(salut_sim_here(), client));
+    salut_sleep(1);
+    EXPECT(!salut_sim_stop(client));
+    salut_sleep(2000);
+    EXPECT(!salut_sim_continue(client));
+    EXPECT(!salut_sim_join(client));
+    salut_close(s);
+    salut_close(listener);
+    salut_clear_error();
+}
+
+static void a_timeout_of_ours_hides_none_of_the_system_s(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++)
+        simulate(seed, be_out_of_reach);
+}
+
 static void crash_for_good(void *argument)
 {
     salut_sim_host *server = add_echo_server();
@@ -470,6 +513,7 @@ int main(void)
         cmocka_unit_test(a_killed_program_s_peers_are_told),
         cmocka_unit_test(a_crash_leaves_half_open_connections),
         cmocka_unit_test(who_never_answers_is_given_up),
+        cmocka_unit_test(a_timeout_of_ours_hides_none_of_the_system_s),
         cmocka_unit_test(a_stopped_program_goes_on),
         cmocka_unit_test(a_deadlock_says_who_is_stopped),
         cmocka_unit_test(clocks_differ),
