@@ -449,3 +449,53 @@ def refuse_all(all_subjects, most, every, tell=None):
             for finding in found if tell else []:
                 tell(finding)
     return refused, findings
+
+
+# ---- The test programs -------------------------------------------------------------------------
+
+TEST_CALLS_MAX = 6  # refused of each kind
+TEST_SECONDS = 4  # beyond its own time: what it waits for was refused
+SLOW_TEST_SECONDS = 10  # such a test would take hours
+
+ASSERTION = re.compile(r"\S*src/\S+:\d+: \w+: Assertion .* failed")
+
+
+def tasks_of_test(name):
+    begin = time.monotonic()
+    undisturbed = Subject(name, name).run()
+    seconds = time.monotonic() - begin
+    if undisturbed.status not in (0, 77) or seconds > SLOW_TEST_SECONDS:
+        print(f"{name} is left out: status {undisturbed.status} after {seconds:.1f} s", flush=True)
+        return []
+    return [(name, f"{call}:{number}:{possible[0]}", 2 * seconds + TEST_SECONDS)
+            for call, possible in CALLS.items()
+            for number in numbers(undisturbed.met[call], TEST_CALLS_MAX)]
+
+
+def refuse_in_test(task):
+    """The library's assertion that failed, with the command that shows it again, or None."""
+    name, wish, patience = task
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(ours(PROGRAMS / name), stdin=subprocess.DEVNULL, stdout=out,
+                                   stderr=out, cwd=directory, start_new_session=True,
+                                   env={**os.environ, **ENVIRONMENT, "SALUT_FAIL": wish})
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its children too
+        process.wait()
+        out.seek(0)
+        found = ASSERTION.search(out.read().decode(errors="replace"))
+    return f"{found[0]}\n    SALUT_FAIL={wish} {PROGRAMS / name}" if found else None
+
+
+def refuse_tests(names, tell):
+    """How many calls were refused, and how many assertions failed."""
+    tasks = [task for name in names for task in tasks_of_test(name)]
+    died = 0
+    with multiprocessing.Pool(2 * len(os.sched_getaffinity(0)), enter_new_network) as pool:
+        for text in pool.imap_unordered(refuse_in_test, tasks):
+            if text:
+                died += 1
+                tell(text)
+    return len(tasks), died
