@@ -114,18 +114,21 @@ void address_map(salut_addr *a)
 
 /* ---- Text ---------------------------------------------------------------------------------- */
 
+/* The zone as the system reads it: an interface's name is for addresses of one link. */
 static void ipv6_text(const salut_addr *a, char *text, size_t size)
 {
-    char zone[IF_NAMESIZE];
-    unsigned scope = a->raw.ipv6.sin6_scope_id;
+    const struct in6_addr *address = &a->raw.ipv6.sin6_addr;
+    bool of_a_link = IN6_IS_ADDR_LINKLOCAL(address) || IN6_IS_ADDR_MC_LINKLOCAL(address);
+    unsigned zone = a->raw.ipv6.sin6_scope_id;
+    char name[IF_NAMESIZE];
 
-    inet_ntop(AF_INET6, &a->raw.ipv6.sin6_addr, text, (socklen_t)size);
-    if (scope) {
-        if (!if_indextoname(scope, zone)) /* that interface is gone, or never was */
-            snprintf(zone, sizeof zone, "%u", scope);
-        strncat(text, "%", size - strlen(text) - 1);
-        strncat(text, zone, size - strlen(text) - 1);
-    }
+    inet_ntop(AF_INET6, address, text, (socklen_t)size);
+    if (!zone)
+        return;
+    if (!of_a_link || !if_indextoname(zone, name)) /* or it is gone, or never was */
+        snprintf(name, sizeof name, "%u", zone);
+    strncat(text, "%", size - strlen(text) - 1);
+    strncat(text, name, size - strlen(text) - 1);
 }
 
 /* An abstract name may hold any byte: its NULs, which a C string can't, are shown as '@' too. */

@@ -114,6 +114,8 @@ static void a_zone_is_part_of_the_text(void **state)
     assert_string_equal(salut_addr_host(&a), "fe80::1%lo");
     assert_true(address_from_numeric(&a, "fe80::1%4000000000")); /* no interface has that number */
     assert_string_equal(salut_addr_host(&a), "fe80::1%4000000000");
+    assert_true(address_from_numeric(&a, "::1%1")); /* names are for addresses of one link */
+    assert_string_equal(salut_addr_host(&a), "::1%1");
 }
 
 static void a_name_is_not_numeric(void **state)
