@@ -162,7 +162,7 @@ static inline void fiber_give_way(void)
 {
     struct scheduler *s = scheduler_of_thread;
 
-    if (s && s->ready.first && s->ready.first == s->ready.last)
+    if (s->ready.first && s->ready.first == s->ready.last)
         fiber_step_aside();
 }
 

@@ -158,7 +158,6 @@ static int accept_clients(struct server *server, struct socket *listener)
                 return 0;
             continue;
         }
-        fiber_give_way();
         descriptor = server_accept(listener, &peer, NEVER);
         if (descriptor >= 0)
             place(server, (int)descriptor, &peer);

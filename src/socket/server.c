@@ -299,12 +299,15 @@ static int64_t accept_patiently(struct socket *s, salut_addr *peer, int64_t dead
     }
 }
 
+/* The fiber of the client before goes first: its socket is still in the caches, here and in the
+ * system. Among many others it has to wait for its turn, or so would whoever waits to be let in. */
 int64_t server_accept(struct socket *s, salut_addr *peer, int64_t deadline)
 {
     int64_t descriptor;
 
     s->receiving = true;
-    descriptor = accept_patiently(s, peer, deadline);
+    fiber_give_way();
+    descriptor = s->closed ? -ECANCELED : accept_patiently(s, peer, deadline);
     s->receiving = false;
     if (descriptor >= 0 && s->dual)
         address_unmap(peer);
@@ -351,16 +354,12 @@ static struct socket *accept_entered(struct socket *s, salut_addr *peer)
     return NULL;
 }
 
-/* The fiber of the client before goes first: its socket is still in the caches, here and in the
- * system. Among many others it has to wait for its turn, or so would whoever waits to be let in. */
 salut_sock *salut_accept(salut_sock *handle, salut_addr *peer)
 {
-    struct socket *s;
+    struct socket *s = socket_enter(handle, "accept");
     struct socket *client;
     salut_addr unwanted;
 
-    fiber_give_way();
-    s = socket_enter(handle, "accept");
     if (!peer)
         peer = &unwanted;
     peer->raw_size = 0;

@@ -234,6 +234,29 @@ static void a_second_stop_ends_a_drain(void **state)
     assert_works(salut_close(service.listener));
 }
 
+static void close_the_listener(salut_sock *client, void *argument)
+{
+    struct fiber_service *service = argument;
+
+    (void)client;
+    salut_close(service->listener);
+}
+
+/* Also by the first handler's first word, before the next client is waited for. */
+static void a_handler_may_close_the_listener_at_once(void **state)
+{
+    struct fiber_service service = {.handler = close_the_listener,
+                                    .options = {.workers = 1, .drain_seconds = FOR_EVER}};
+    int client;
+
+    (void)state;
+    service.argument = &service;
+    start_fiber_service(&service);
+    client = plain_connection(service.port);
+    assert_ended_well(&service);
+    hears_the_end(client);
+}
+
 /* Those too whose handlers haven't run yet when everything is canceled. */
 static void who_has_only_just_come_is_canceled_as_well(void **state)
 {
@@ -667,6 +690,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_worker_has_all_the_time_that_was_promised),
         cmocka_unit_test(a_second_stop_does_not_wait),
         cmocka_unit_test(a_second_stop_ends_a_drain),
+        cmocka_unit_test(a_handler_may_close_the_listener_at_once),
         cmocka_unit_test(who_has_only_just_come_is_canceled_as_well),
         cmocka_unit_test(those_who_wait_in_the_backlog_are_still_served),
         cmocka_unit_test(also_when_only_a_few_are_let_in_at_a_time),

@@ -323,6 +323,17 @@ static void accept_waits_without_descriptors_and_goes_on_when_there_are_some(voi
     assert_works(salut_close(listener));
 }
 
+/* Somebody waits there, for whom there is no descriptor. */
+static salut_sock *listening_without_descriptors(int *client)
+{
+    salut_sock *listener = listening("127.0.0.1");
+
+    *client = plain_connection(port_of(listener));
+    wait_for(salut_fd(listener), POLLIN);
+    allow_no_more_descriptors();
+    return listener;
+}
+
 static void accept_without_descriptors_says_so_when_its_time_is_over(void **state)
 {
     salut_sock *listener, *served;
@@ -331,10 +342,7 @@ static void accept_without_descriptors_says_so_when_its_time_is_over(void **stat
 
     (void)state;
     needs_a_true_limit_of_descriptors();
-    listener = listening("127.0.0.1");
-    client = plain_connection(port_of(listener));
-    wait_for(salut_fd(listener), POLLIN);
-    allow_no_more_descriptors();
+    listener = listening_without_descriptors(&client);
     assert_works(salut_settimeout(listener, 0.02));
     assert_none(salut_accept(listener, &peer), EMFILE, at_loopback(port_of(listener)));
     assert_all_zeros(&peer);
@@ -356,10 +364,7 @@ static void a_pause_of_accept_is_still_that_fiber_s_accept(void **state)
 
     (void)state;
     needs_a_true_limit_of_descriptors();
-    listener = listening("127.0.0.1");
-    client = plain_connection(port_of(listener));
-    wait_for(salut_fd(listener), POLLIN);
-    allow_no_more_descriptors();
+    listener = listening_without_descriptors(&client);
     start_accepting(&a, listener);
     assert_none(salut_accept(listener, NULL), EBUSY, "another fiber is accepting");
     allow_descriptors_again();
@@ -378,10 +383,7 @@ static void close_ends_a_pause_of_accept(void **state)
 
     (void)state;
     needs_a_true_limit_of_descriptors();
-    listener = listening("127.0.0.1");
-    client = plain_connection(port_of(listener));
-    wait_for(salut_fd(listener), POLLIN);
-    allow_no_more_descriptors();
+    listener = listening_without_descriptors(&client);
     start_accepting(&a, listener);
     assert_works(salut_close(listener));
     let_fibers_run();
