@@ -801,9 +801,11 @@ static void in_child(void)
     after_fork();
 }
 
+static int unwatched; /* errno: why a child would share its parent's epoll */
+
 static void watch_forks(void)
 {
-    pthread_atfork(before_fork, after_fork, in_child);
+    unwatched = pthread_atfork(before_fork, after_fork, in_child);
 }
 
 /* Not at once: most children only want to run another program. */
@@ -833,9 +835,6 @@ static int leave_the_parents_epoll(struct epoll_engine *e)
 
 static void enlist(struct epoll_engine *e)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, watch_forks);
     e->owner = pthread_self();
     pthread_mutex_lock(&engines_lock);
     e->next = engines;
@@ -909,8 +908,15 @@ static const struct engine_calls epoll_calls = {
 
 struct engine *engine_epoll_create(void)
 {
-    struct epoll_engine *e = calloc(1, sizeof *e);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct epoll_engine *e;
 
+    pthread_once(&once, watch_forks);
+    if (unwatched) {
+        errno = unwatched;
+        return NULL;
+    }
+    e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
     e->engine.calls = &epoll_calls;

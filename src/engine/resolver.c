@@ -178,9 +178,11 @@ static void in_child(void)
     pthread_mutex_unlock(&lock);
 }
 
+static int unwatched; /* errno: why a fork might leave the child without its lookups */
+
 static void watch_forks(void)
 {
-    pthread_atfork(before_fork, after_fork, in_child);
+    unwatched = pthread_atfork(before_fork, after_fork, in_child);
 }
 
 /* -------------------------------------------------------------------------------------------- */
@@ -206,12 +208,15 @@ static int start_thread(void)
 int resolver_start(struct engine *e, struct operation *operation)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct lookup *l = calloc(1, sizeof *l);
+    struct lookup *l;
     int failure = 0;
 
+    pthread_once(&once, watch_forks);
+    if (unwatched)
+        return -unwatched;
+    l = calloc(1, sizeof *l);
     if (!l)
         return -ENOMEM;
-    pthread_once(&once, watch_forks);
     l->letter.open = deliver;
     l->engine = e;
     l->operation = operation;

@@ -11,6 +11,7 @@
  */
 #include "fiber/scheduler.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -34,16 +35,21 @@ static void begin_new_life(void)
         s->forget_waits(s);
 }
 
+static int unwatched; /* errno: why children can't be put in order */
+
 static void watch(void)
 {
-    pthread_atfork(NULL, NULL, begin_new_life);
+    unwatched = pthread_atfork(NULL, NULL, begin_new_life);
 }
 
-void fork_watch(void)
+bool fork_watch(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, watch);
+    if (unwatched)
+        errno = unwatched;
+    return !unwatched;
 }
 
 void fork_end_with_the_last(struct scheduler *s)

@@ -116,7 +116,7 @@ static struct scheduler *scheduler_make(struct engine *e)
 struct scheduler *scheduler_create(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct engine *e = engine_epoll_create();
+    struct engine *e = fork_watch() ? engine_epoll_create() : NULL;
     struct scheduler *s = e ? scheduler_make(e) : NULL;
 
     if (!s) {
@@ -126,7 +126,6 @@ struct scheduler *scheduler_create(void)
     }
     sanitizer_begin_main(&s->main.sanitizer);
     pthread_once(&once, make_thread_end);
-    fork_watch();
     if (thread_ends_are_told) /* else all keys are in use, and what a thread had is lost with it */
         pthread_setspecific(thread_end, s);
     scheduler_of_thread = s;

@@ -193,8 +193,9 @@ void trim_begin(struct scheduler *s);
 void channel_forget_fibers(struct scheduler *s);
 void channel_forget_waits(struct scheduler *s);
 
-/* fork.c's: from now on a fork of this process leaves the child's scheduler in order. */
-void fork_watch(void);
+/* fork.c's: from now on a fork of this process leaves the child's scheduler in order.
+ * false: it can't be had, errno says why. */
+bool fork_watch(void);
 
 /* No fiber is left, in a child process of another fiber than main: ends the process. */
 void fork_end_with_the_last(struct scheduler *s);

@@ -374,7 +374,7 @@ static int serve(struct server *server, struct socket *listener, unsigned worker
         failure = stop_enlist(server);
         if (failure) {
             dismiss(server);
-            error_say(EAGAIN, "serve: the thread that waits for signals could not be started: %s",
+            error_say(failure, "serve: the way to stop it could not be prepared: %s",
                       thread_reason(failure));
         }
     }

@@ -92,7 +92,7 @@ void *worker_thread(void *worker);
 /* ---- stop.c -------------------------------------------------------------------------------- */
 
 /* From now on signals and salut_stop() find the server: its letters come to its engine. errno
- * EAGAIN when the thread for that can't be started. */
+ * EAGAIN when the thread for signals can't be started, ENOMEM. */
 int stop_enlist(struct server *server);
 
 /* Afterwards no letter is sent. How many were, one or two of which may still be on their way. */

@@ -112,9 +112,11 @@ static void in_child(void)
     pthread_mutex_unlock(&lock);
 }
 
+static int unwatched; /* errno: why a child would believe that it serves */
+
 static void watch_forks(void)
 {
-    pthread_atfork(before_fork, after_fork, in_child);
+    unwatched = pthread_atfork(before_fork, after_fork, in_child);
 }
 
 static int take_signals(const struct server *server)
@@ -139,6 +141,8 @@ int stop_enlist(struct server *server)
     int failure = 0;
 
     pthread_once(&once, watch_forks);
+    if (unwatched)
+        return unwatched;
     pthread_mutex_lock(&lock);
     if (server->takes_signals)
         failure = take_signals(server);

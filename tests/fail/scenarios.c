@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -580,6 +581,69 @@ static void fibers(void *unused)
     well();
 }
 
+/* ---- A child process ------------------------------------------------------------------------- */
+
+static void hear_a_word(void *socket)
+{
+    char word[8];
+
+    salut_recv(socket, word, sizeof word);
+    salut_close(socket);
+    well();
+}
+
+static void say_a_word(void *socket)
+{
+    salut_send(socket, "salut", 5);
+    salut_shutdown(socket, SHUT_WR);
+    well();
+}
+
+/* The part that hears is no more here: another may hear where it did. Status: as the program's. */
+static int in_child(salut_sock *a, salut_sock *b)
+{
+    char word[8];
+    ssize_t size = 0;
+
+    parts_count = 0;
+    if (begin_part(say_a_word, a))
+        size = salut_recv(b, word, sizeof word);
+    well();
+    expect(size == 5, "the word came in the child process");
+    return atomic_load(&trouble) ? 1 : atomic_load(&lied) || atomic_load(&unmet) ? 3 : 0;
+}
+
+static void wait_for_child(pid_t child)
+{
+    int status;
+
+    if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) > 1)
+        lie("the child process neither ended well nor said why not");
+    else if (WEXITSTATUS(status))
+        give_up("the child process failed");
+}
+
+static void child_process(void *unused)
+{
+    salut_sock *a, *b;
+    pid_t child;
+
+    (void)unused;
+    salut_pair(&a, &b);
+    if (well() && begin_part(hear_a_word, b)) {
+        salut_yield(); /* now it waits */
+        child = well() ? fork() : -1;
+        if (child == 0)
+            _exit(in_child(a, b));
+        if (child > 0)
+            wait_for_child(child);
+    } else {
+        salut_close(b);
+    }
+    salut_close(a);
+    well();
+}
+
 /* ---- Channels, between fibers and threads -------------------------------------------------- */
 
 enum { ITEMS = 100, CAPACITY = 4 };
@@ -802,6 +866,7 @@ static const struct scenario {
     {"paths", paths},
     {"descriptors", descriptors},
     {"fibers", fibers},
+    {"child_process", child_process},
     {"channels", channels},
     {"serve_many", serve_many},
     {"text", text},

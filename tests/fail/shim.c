@@ -64,6 +64,7 @@ struct report {
 
 static struct report unwanted;
 static struct report *report = &unwanted;
+static struct report *held = &unwanted; /* where what this process holds is counted */
 static atomic_bool is_socket[DESCRIPTORS_MAX];
 
 static enum call target = CALLS; /* none */
@@ -128,7 +129,13 @@ static void open_report(const char *path)
         _exit(2);
     }
     close(fd);
-    report = place;
+    report = held = place;
+}
+
+/* What a child process gives back is its copy. */
+static void in_child(void)
+{
+    held = &unwanted;
 }
 
 __attribute__((constructor)) static void begin(void)
@@ -136,6 +143,7 @@ __attribute__((constructor)) static void begin(void)
     const char *path = getenv("SALUT_FAIL_REPORT");
     const char *wish = getenv("SALUT_FAIL");
 
+    pthread_atfork(NULL, NULL, in_child);
     if (path && *path)
         open_report(path);
     if (wish && *wish)
@@ -145,10 +153,10 @@ __attribute__((constructor)) static void begin(void)
 struct shim_holdings shim_holdings(void)
 {
     return (struct shim_holdings){
-        .blocks = atomic_load(&report->blocks),
-        .maps = atomic_load(&report->maps),
-        .descriptors = atomic_load(&report->descriptors),
-        .sockets = atomic_load(&report->sockets),
+        .blocks = atomic_load(&held->blocks),
+        .maps = atomic_load(&held->maps),
+        .descriptors = atomic_load(&held->descriptors),
+        .sockets = atomic_load(&held->sockets),
     };
 }
 
@@ -175,7 +183,7 @@ static int refuse(enum call call)
 static void *block(void *memory)
 {
     if (memory)
-        atomic_fetch_add(&report->blocks, 1);
+        atomic_fetch_add(&held->blocks, 1);
     return memory;
 }
 
@@ -183,10 +191,10 @@ static int descriptor(int fd, bool socket)
 {
     if (fd < 0)
         return fd;
-    atomic_fetch_add(&report->descriptors, 1);
+    atomic_fetch_add(&held->descriptors, 1);
     if (socket && fd < DESCRIPTORS_MAX) {
         atomic_store(&is_socket[fd], true);
-        atomic_fetch_add(&report->sockets, 1);
+        atomic_fetch_add(&held->sockets, 1);
     }
     return fd;
 }
@@ -229,7 +237,7 @@ char *fail_strdup(const char *text)
 void fail_free(void *memory)
 {
     if (memory)
-        atomic_fetch_sub(&report->blocks, 1);
+        atomic_fetch_sub(&held->blocks, 1);
     free(memory);
 }
 
@@ -238,13 +246,13 @@ void *fail_mmap(void *at, size_t size, int protection, int flags, int fd, off_t 
     void *map = refuse(CALL_mmap) ? MAP_FAILED : mmap(at, size, protection, flags, fd, offset);
 
     if (map != MAP_FAILED)
-        atomic_fetch_add(&report->maps, 1);
+        atomic_fetch_add(&held->maps, 1);
     return map;
 }
 
 int fail_munmap(void *at, size_t size)
 {
-    atomic_fetch_sub(&report->maps, 1);
+    atomic_fetch_sub(&held->maps, 1);
     return munmap(at, size);
 }
 
@@ -354,9 +362,9 @@ int fail_close(int fd)
 {
     int result;
 
-    atomic_fetch_sub(&report->descriptors, 1);
+    atomic_fetch_sub(&held->descriptors, 1);
     if (fd >= 0 && fd < DESCRIPTORS_MAX && atomic_exchange(&is_socket[fd], false))
-        atomic_fetch_sub(&report->sockets, 1);
+        atomic_fetch_sub(&held->sockets, 1);
     result = close(fd);
     return refuse(CALL_close) ? -1 : result;
 }

@@ -623,7 +623,7 @@ static void be_without_a_thread_for_signals(void)
 
     atomic_store(&threads_to_be_had, 1);
     CHILD_ASSERT(salut_serve(listener, echo, NULL, &options) == -1 && errno == EAGAIN);
-    CHILD_ASSERT(strstr(salut_error(), "serve: the thread that waits for signals could not be"));
+    CHILD_ASSERT(strstr(salut_error(), "serve: the way to stop it could not be prepared"));
     CHILD_ASSERT(!strstr(salut_error(), "timeout")); /* EAGAIN means another thing here */
     CHILD_ASSERT(threads_become(threads) == threads);
     CHILD_ASSERT(salut_close(listener) == 0);
