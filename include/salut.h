@@ -278,9 +278,10 @@ SALUT_PUBLIC ssize_t salut_sendto(salut_sock *s, const void *data, size_t size,
                                   const salut_addr *to);
 
 /* Receives one datagram. from: who sent it; may be NULL; all zeros on failure.
- * Result: its size (0: an empty datagram), or -1 and EMSGSIZE (longer than size: it is gone,
- *   never silently cut), EBUSY, EOPNOTSUPP (a stream), EINVAL (no address yet: bind first),
- *   ECONNREFUSED (what was sent came to nobody). */
+ * Result: its size (0: an empty datagram; or, from all zeros, none is there and this end was shut
+ *   down for reading), or -1 and EMSGSIZE (longer than size: it is gone, never silently cut),
+ *   EBUSY, EOPNOTSUPP (a stream), EINVAL (no address yet: bind first), ECONNREFUSED (what was sent
+ *   came to nobody). */
 SALUT_PUBLIC ssize_t salut_recvfrom(salut_sock *s, void *buffer, size_t size, salut_addr *from);
 
 /* Looks a name up, off the thread, and fills addr with its first address, IPv4 before IPv6.
@@ -320,8 +321,9 @@ SALUT_PUBLIC salut_sock *salut_from_fd(int fd);
 SALUT_PUBLIC int salut_settimeout(salut_sock *s, double seconds);
 
 /* Says that this end is done: how is SHUT_WR (nothing more will be sent: the peer receives 0),
- * SHUT_RD or SHUT_RDWR. Result: 0, or -1 and ENOTCONN, EINVAL, or salut_send()'s errors when what
- * is gathered (salut_set_buffer), which goes first, could not be sent: nothing has been said then. */
+ * SHUT_RD (nothing more is waited for: when nothing is there, a receive gives 0) or SHUT_RDWR.
+ * Result: 0, or -1 and ENOTCONN, EINVAL, or salut_send()'s errors when what is gathered
+ *   (salut_set_buffer), which goes first, could not be sent: nothing has been said then. */
 SALUT_PUBLIC int salut_shutdown(salut_sock *s, int how);
 
 /* ---- Side by side -------------------------------------------------------------------------- */

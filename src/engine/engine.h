@@ -26,6 +26,7 @@ struct endpoint {
     bool writable;
     bool alert;      /* an end, an error or urgent data: a short receive proves nothing any more */
     bool registered; /* the kernel tells the engine about it */
+    bool shut_read;  /* a datagram that isn't there needn't be waited for */
     int lost;        /* errno, by which a call learnt that the connection is no more; 0 */
     struct operation *receiving; /* pending, or NULL */
     struct operation *sending;
@@ -33,7 +34,8 @@ struct endpoint {
 
 enum operation_kind {
     OPERATION_RECEIVE,      /* at most size bytes of a stream; result: how many, 0 at its end */
-    OPERATION_RECEIVE_FROM, /* one datagram; result: its true size, which may exceed size */
+    OPERATION_RECEIVE_FROM, /* one datagram; result: its true size, which may exceed size; 0 from
+                             * nobody after a shutdown */
     OPERATION_ACCEPT,       /* result: the new descriptor, for engine_adopt() */
     OPERATION_SEND,    /* all of head and from, in one packet if they fit; result: their size */
     OPERATION_SEND_TO, /* one datagram */

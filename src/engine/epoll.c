@@ -236,6 +236,7 @@ static int epoll_shutdown(struct engine *e, struct endpoint *ep, int how)
         return -errno;
     ep->readable = true; /* a receive must now see the end */
     ep->alert = true;
+    ep->shut_read |= how != SHUT_WR;
     return 0;
 }
 
@@ -313,8 +314,12 @@ static bool try_receive_from(struct endpoint *ep, struct operation *o)
     do
         size = recvfrom(ep->descriptor, o->into, o->size, MSG_TRUNC, raw, raw ? &room : NULL);
     while (size < 0 && errno == EINTR);
-    if (size < 0 && would_wait())
-        return ep->readable = false;
+    if (size < 0 && would_wait()) {
+        if (!ep->shut_read)
+            return ep->readable = false;
+        size = 0; /* as Linux tells who is in the call and waits */
+        room = 0;
+    }
     if (size >= 0 && o->address)
         o->address->raw_size = address_size(room);
     o->result = size < 0 ? -errno : size;

@@ -180,6 +180,8 @@ static int64_t send_unix(struct sim_socket *s, const void *bytes, size_t size, c
     failure = find_receiver(s, to, &receiver);
     if (!failure)
         failure = sim_datagram_check(s, receiver);
+    if (!failure && receiver->shut_read)
+        failure = -EPIPE;
     if (failure)
         return failure;
     if (!has_room(receiver, size))
@@ -205,10 +207,10 @@ int64_t sim_datagram_send(struct sim_socket *s, const void *bytes, size_t size,
         s->error = 0;
         return -error;
     }
-    if (!to && !s->connected)
-        return -ENOTCONN;
     if (s->shut_write)
         return -EPIPE;
+    if (!to && !s->connected)
+        return -ENOTCONN;
     if (sim_host_is_exhausted(s->host, ENOBUFS))
         return -ENOBUFS;
     if (s->family == AF_UNIX)
@@ -247,8 +249,13 @@ int64_t sim_datagram_receive(struct sim_socket *s, void *into, size_t size, salu
         s->error = 0;
         return -error;
     }
-    if (!d)
+    if (!d && !s->shut_read)
         return -EAGAIN;
+    if (!d) {
+        if (from)
+            *from = (salut_addr){0};
+        return 0;
+    }
     s->first = d->next;
     if (!s->first)
         s->last = NULL;

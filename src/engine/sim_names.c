@@ -2,6 +2,7 @@
 #include "engine/sim.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,10 +347,9 @@ int sim_bind(struct sim_socket *s, const salut_addr *a)
     salut_addr own = *a;
     struct ip ip;
 
+    assert(a->raw.any.sa_family == s->family);
     if (s->is_bound)
         return -EINVAL;
-    if (a->raw.any.sa_family != s->family)
-        return s->family == AF_UNIX ? -EINVAL : -EAFNOSUPPORT;
     if (s->family == AF_UNIX)
         return bind_path(s, a);
     ip = ip_of(a);

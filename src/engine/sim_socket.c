@@ -152,20 +152,17 @@ static void unmark(struct sim_socket *s)
 
 /* ---- Closing ------------------------------------------------------------------------------- */
 
+/* The first of those who wait: nobody leaves from further behind. */
 static void leave_queue(struct sim_socket *s)
 {
-    struct sim_socket *listener = s->listener, *before = NULL;
+    struct sim_socket *listener = s->listener;
 
     if (!listener)
         return;
-    for (struct sim_socket *at = listener->queue_first; at != s; at = at->next_in_queue)
-        before = at;
-    if (before)
-        before->next_in_queue = s->next_in_queue;
-    else
-        listener->queue_first = s->next_in_queue;
-    if (listener->queue_last == s)
-        listener->queue_last = before;
+    assert(listener->queue_first == s);
+    listener->queue_first = s->next_in_queue;
+    if (!listener->queue_first)
+        listener->queue_last = NULL;
     listener->queue_count--;
     s->listener = NULL;
 }
@@ -339,31 +336,27 @@ static int sim_shutdown(struct engine *e, struct endpoint *ep, int how)
 
     if (s->type == SOCK_STREAM)
         return sim_stream_shutdown(s, how);
-    if (!s->connected)
-        return -ENOTCONN;
     s->shut_read |= how != SHUT_WR;
     s->shut_write |= how != SHUT_RD;
     sim_socket_mark(s);
     return 0;
 }
 
-static int set_socket_option(struct sim_socket *s, int name, int value)
+static void set_socket_option(struct sim_socket *s, int name, int value)
 {
     switch (name) {
     case SO_REUSEADDR:
         s->reuse = value;
-        return 0;
+        break;
     case SO_SNDBUF:
         s->send_bytes = (size_t)value;
-        return 0;
+        break;
     case SO_RCVBUF:
         s->receive_bytes = (size_t)value;
-        return 0;
+        break;
     case SO_LINGER: /* 0 seconds, the one case that a close shows */
         s->lingers_not = value;
-        return 0;
-    default:
-        return 0;
+        break;
     }
 }
 
@@ -371,11 +364,9 @@ static int sim_set_option(struct engine *e, struct endpoint *ep, int level, int 
 {
     struct sim_socket *s = socket_of(e, ep);
 
-    if (!s)
-        return -EBADF;
     if (level == SOL_SOCKET)
-        return set_socket_option(s, name, value);
-    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
+        set_socket_option(s, name, value);
+    else if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
         s->only_ipv6 = value;
     return 0;
 }
@@ -385,34 +376,25 @@ static int get_socket_option(struct sim_socket *s, int name, int *value)
     switch (name) {
     case SO_DOMAIN:
         *value = s->family;
-        return 0;
+        break;
     case SO_TYPE:
         *value = s->type;
-        return 0;
+        break;
     case SO_PROTOCOL:
         *value = s->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
         if (s->family == AF_UNIX)
             *value = 0;
-        return 0;
+        break;
     case SO_ACCEPTCONN:
         *value = s->listening;
-        return 0;
-    case SO_ERROR:
-        *value = s->error;
-        s->error = 0;
-        return 0;
+        break;
     case SO_REUSEADDR:
         *value = s->reuse;
-        return 0;
-    case SO_SNDBUF:
-        *value = (int)s->send_bytes;
-        return 0;
-    case SO_RCVBUF:
-        *value = (int)s->receive_bytes;
-        return 0;
+        break;
     default:
         return -ENOPROTOOPT;
     }
+    return 0;
 }
 
 static int sim_get_option(struct engine *e, struct endpoint *ep, int level, int name, int *value)
@@ -431,8 +413,6 @@ static int sim_name(struct engine *e, struct endpoint *ep, bool peer, salut_addr
 {
     struct sim_socket *s = socket_of(e, ep);
 
-    if (!s)
-        return -EBADF;
     if (peer && (!s->connected || sim_stream_is_over(s)))
         return -ENOTCONN;
     *address = peer ? s->peer : s->local;
@@ -459,8 +439,6 @@ static bool try_accept(struct sim_socket *s, struct operation *o)
     struct sim_socket *client = s->queue_first;
     int descriptor;
 
-    if (!s->listening)
-        return done(o, -EINVAL);
     if (!client)
         return false;
     if (sim_host_is_exhausted(s->host, ENFILE))
@@ -508,11 +486,8 @@ static bool try_connect(struct sim_socket *s, struct operation *o)
 /* A Unix listener whose backlog is full says EAGAIN for good: that is a result here. */
 static bool begin_connect(struct sim_socket *s, struct operation *o)
 {
-    int result;
+    int result = sim_stream_connect(s, o->address);
 
-    if (s->connecting == SIM_CONNECT_ASKING && o->address->raw.any.sa_family != AF_UNSPEC)
-        return done(o, -EALREADY);
-    result = sim_stream_connect(s, o->address);
     if (s->connecting == SIM_CONNECT_ASKING)
         return false;
     o->result = result;
@@ -633,14 +608,14 @@ static bool sim_start(struct engine *e, struct operation *o)
 static void sim_cancel(struct engine *e, struct operation *o)
 {
     (void)e;
-    if (o->kind == OPERATION_RESOLVE && o->lookup)
-        drop_lookup(o->lookup);
-    else if (o->kind == OPERATION_RESOLVE)
-        return;
-    else if (o->endpoint->receiving == o)
+    if (o->kind == OPERATION_RESOLVE) {
+        if (o->lookup)
+            drop_lookup(o->lookup);
+    } else if (o->endpoint->receiving == o) {
         o->endpoint->receiving = NULL;
-    else if (o->endpoint->sending == o)
+    } else if (o->endpoint->sending == o) {
         o->endpoint->sending = NULL;
+    }
 }
 
 /* ---- Letters ------------------------------------------------------------------------------- */

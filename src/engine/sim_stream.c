@@ -346,10 +346,8 @@ static bool grow_ring(struct pipe *p, size_t need)
     for (size_t at = p->begin; at < p->end;) {
         size_t old = at & (p->room - 1), new = at &(room - 1);
         size_t size = p->end - at;
-        if (size > p->room - old)
+        if (size > p->room - old) /* where the old ring ends, the new one may */
             size = p->room - old;
-        if (size > room - new)
-            size = room - new;
         memcpy(bytes + new, p->bytes + old, size);
         at += size;
     }
@@ -411,16 +409,12 @@ static int why_no_send(struct sim_socket *s)
 {
     int error = s->error;
 
-    if (s->shut_write || (s->connection && s->connection->local && hears_no_more(s)))
+    if (s->shut_write || (s->connection->local && hears_no_more(s)))
         return EPIPE;
     s->error = 0;
     if (error)
         return error;
-    if (s->broken)
-        return EPIPE;
-    if (!s->connection)
-        return s->connecting ? EAGAIN : EPIPE;
-    return 0;
+    return s->broken ? EPIPE : 0;
 }
 
 int64_t sim_stream_send(struct sim_socket *s, const void *bytes, size_t size)
@@ -432,8 +426,6 @@ int64_t sim_stream_send(struct sim_socket *s, const void *bytes, size_t size)
 
     if (failure)
         return -failure;
-    if (!size)
-        return 0;
     p = out_of(s);
     room = room_to_send(s);
     if (!room)
@@ -482,26 +474,22 @@ static void unblock(struct pipe *p)
 
 int64_t sim_stream_receive(struct sim_socket *s, void *into, size_t size)
 {
-    struct pipe *p = s->connection ? into_of(s) : NULL;
+    struct pipe *p = into_of(s);
     int error = s->error;
 
-    if (p && p->arrived > p->begin) {
+    if (p->arrived > p->begin) {
         size_t there = p->arrived - p->begin;
         size = some_of(s, size < there ? size : there);
         take(p, into, size);
         unblock(p);
         return (int64_t)size;
     }
-    if (p && p->ended)
+    if (p->ended)
         return 0;
     s->error = 0;
     if (error)
         return -error;
-    if (s->broken || s->shut_read)
-        return 0;
-    if (!p)
-        return s->connecting ? -EAGAIN : -ENOTCONN;
-    return -EAGAIN;
+    return s->broken || s->shut_read ? 0 : -EAGAIN;
 }
 
 /* ---- The ends ------------------------------------------------------------------------------ */
@@ -768,10 +756,7 @@ int sim_stream_connect(struct sim_socket *s, const salut_addr *to)
 
     if (to->raw.any.sa_family == AF_UNSPEC)
         return disconnect(s);
-    if (s->connected && s->type == SOCK_STREAM)
-        return -EISCONN;
-    if (to->raw.any.sa_family != s->family)
-        return s->family == AF_UNIX ? -EINVAL : -EAFNOSUPPORT;
+    assert(s->type == SOCK_DGRAM || (!s->connected && s->connecting != SIM_CONNECT_ASKING));
     if (s->family == AF_UNIX)
         return connect_path(s, to);
     meant = sim_address_meant(to);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "socket/stream.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,19 +94,17 @@ ssize_t input_fill(struct socket *s, const char *word, size_t need, int64_t dead
 bool input_give_back(struct socket *s, const void *bytes, size_t size)
 {
     struct input *in = s->input ? s->input : calloc(1, sizeof *in);
-    size_t have = in ? in->end - in->begin : 0;
-    unsigned char *room = in ? malloc(size + have) : NULL;
+    unsigned char *room = in ? malloc(size) : NULL;
 
     if (!room) {
         if (!s->input)
             free(in);
         return false;
     }
+    assert(in->begin == in->end); /* it was taken first */
     memcpy(room, bytes, size);
-    if (have)
-        memcpy(room + size, in->bytes + in->begin, have);
     free(in->bytes);
-    *in = (struct input){.bytes = room, .end = size + have, .capacity = size + have};
+    *in = (struct input){.bytes = room, .end = size, .capacity = size};
     s->input = in;
     return true;
 }

@@ -24,7 +24,7 @@ static inline size_t input_size(const struct socket *s)
  * end, -1 with the failure said. What was pointed to moves. */
 ssize_t input_fill(struct socket *s, const char *word, size_t need, int64_t deadline);
 
-/* Bytes that were taken, and are wanted again first. false: no memory. */
+/* Bytes that were taken, with all there were, and are wanted again. false: no memory. */
 bool input_give_back(struct socket *s, const void *bytes, size_t size);
 
 /* At most size of the bytes that are there. */

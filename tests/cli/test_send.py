@@ -120,9 +120,10 @@ class Sending(CommandTest):
         listener, address = self.listen()
         directory = os.open(self.scratch, os.O_RDONLY)
         self.addCleanup(os.close, directory)
-        sender = self.start(*SALUT, "send", address, stdin=directory)
-        self.assertEqual(sender.ends(), 1)
-        self.assert_sentence(sender.complaint(), "can't read standard input: Is a directory")
+        for kind in "", "udp:":
+            sender = self.start(*SALUT, "send", f"{kind}{address}", stdin=directory)
+            self.assertEqual(sender.ends(), 1)
+            self.assert_sentence(sender.complaint(), "can't read standard input: Is a directory")
         listener.close()
 
 

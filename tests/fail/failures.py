@@ -457,7 +457,22 @@ TEST_CALLS_MAX = 6  # refused of each kind
 TEST_SECONDS = 4  # beyond its own time: what it waits for was refused
 SLOW_TEST_SECONDS = 10  # such a test would take hours
 
-ASSERTION = re.compile(r"\S*src/\S+:\d+: \w+: Assertion .* failed")
+FAILED_TEST = "error: Failure!"  # in cmocka's words
+LIBRARYS_FAULT = re.compile(r"\S*/src/\S+: (\w+: Assertion .* failed|runtime error: .*)")
+SANITIZERS_FAULT = re.compile(r"ERROR: \w+Sanitizer: .*")
+FRAME = re.compile(r"#\d+ 0x\w+ in \w+ (/\S+)")
+
+
+def library_fault(text):
+    """What the library did wrong before a test failed: that leaves by longjmp(), and the test's
+    fibers go on in its dead frame. Of a sanitizer's report, the first frame that has a source."""
+    text = text.partition(FAILED_TEST)[0]
+    if found := LIBRARYS_FAULT.search(text):
+        return found[0]
+    if (found := SANITIZERS_FAULT.search(text)) and (frame := FRAME.search(text, found.end())) \
+            and pathlib.Path(frame[1]).is_relative_to(SOURCE / "src"):
+        return f"{found[0]}\n    in {frame[0]}"
+    return None
 
 
 def tasks_of_test(name):
@@ -473,7 +488,7 @@ def tasks_of_test(name):
 
 
 def refuse_in_test(task):
-    """The library's assertion that failed, with the command that shows it again, or None."""
+    """The library's fault, with the command that shows it again, or None."""
     name, wish, patience = task
     with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile() as out:
         process = subprocess.Popen(ours(PROGRAMS / name), stdin=subprocess.DEVNULL, stdout=out,
@@ -485,12 +500,12 @@ def refuse_in_test(task):
             os.killpg(process.pid, signal.SIGKILL)  # its children too
         process.wait()
         out.seek(0)
-        found = ASSERTION.search(out.read().decode(errors="replace"))
-    return f"{found[0]}\n    SALUT_FAIL={wish} {PROGRAMS / name}" if found else None
+        found = library_fault(out.read().decode(errors="replace"))
+    return f"{found}\n    SALUT_FAIL={wish} {PROGRAMS / name}" if found else None
 
 
 def refuse_tests(names, tell):
-    """How many calls were refused, and how many assertions failed."""
+    """How many calls were refused, and how many faults of the library's were seen."""
     tasks = [task for name in names for task in tasks_of_test(name)]
     died = 0
     with multiprocessing.Pool(2 * len(os.sched_getaffinity(0)), enter_new_network) as pool:

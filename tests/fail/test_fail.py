@@ -10,7 +10,7 @@ import sys
 import unittest
 
 import failures
-from programs import EMULATOR, FLAGS, SLOW, have_port
+from programs import EMULATOR, FLAGS, SLOW, SOURCE, have_port
 
 # Of one kind, in one program. All of them where a run takes milliseconds; where it takes a second,
 # under an emulator, only a few programs are run.
@@ -84,6 +84,22 @@ class TheJudge(unittest.TestCase):
         self.assertIn("another complaint", self.fault(stdout="one\n", stderr="hm\n"))
         self.assertIn("sockets open", self.fault(stdout="one\n", sockets=1))
         self.assertIn("leaves", self.fault(stdout="one\n", left=["door"]))
+
+
+class TheJudgeOfTests(unittest.TestCase):
+    """Before a test has failed, a fault is the library's."""
+
+    assertion = f"test_accept: {SOURCE}/src/engine/epoll.c:440: pend: Assertion `!*place' failed.\n"
+    report = "==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x6\n" \
+             "    #0 0x1 in memcpy (/build/test_accept+0x1)\n    #1 0x2 in input_fill {}:9:1\n"
+    failed = "[   LINE   ] --- test_accept.c:9: error: Failure!\n"
+
+    def test_knows_the_librarys_from_others(self):
+        own, tests = self.report.format(SOURCE / "src/a.c"), self.report.format(SOURCE / "tests/a.c")
+        self.assertIn("!*place", failures.library_fault(self.assertion))
+        self.assertIn("input_fill", failures.library_fault(own))
+        for text in tests, self.failed + self.assertion, self.failed + own, "all is well":
+            self.assertIsNone(failures.library_fault(text))
 
 
 class EveryProgram(unittest.TestCase):

@@ -1016,6 +1016,15 @@ static void listen_twice(void)
     tell(salut_listen(listener(8), 1));
 }
 
+static void listen_where_another_came_first(void)
+{
+    salut_sock *first = bound(new_tcp()), *second = new_tcp();
+
+    salut_bind(second, HOST, port_of(first));
+    tell(salut_listen(first, 1));
+    tell(salut_listen(second, 1));
+}
+
 static void listen_when_connected(void)
 {
     tell(salut_listen(pair().client, 1));
@@ -1269,6 +1278,14 @@ static void tell_send_to_host(salut_sock *s, const char *host)
 static void udp_to_ipv6_from_ipv4(void)
 {
     tell_send_to_host(bound(new_udp()), "::1");
+}
+
+static void udp_to_a_mapped_address_from_one_who_speaks_only_ipv6(void)
+{
+    salut_sock *s = new_udp();
+
+    salut_bind(s, "::1", 0);
+    tell_send_to_host(s, "::ffff:127.0.0.1");
 }
 
 static void udp_broadcast_without_leave(void)
@@ -1625,6 +1642,32 @@ static void unix_datagram_to_one_who_is_gone(void)
     salut_close(receiver);
     tell(send_text(s, "x"));
     tell(send_text(s, "x"));
+}
+
+static void unix_datagram_shutdown_when_the_peer_is_gone(void)
+{
+    salut_sock *receiver = bound_at(SALUT_UNIX_DATAGRAM, "gone");
+    salut_sock *s = keep(salut_socket(SALUT_UNIX_DATAGRAM));
+
+    salut_connect(s, "gone", 0);
+    salut_close(receiver);
+    tell(send_text(s, "x"));
+    tell(salut_shutdown(s, SHUT_RDWR));
+    tell(send_text(s, "x"));
+    tell_recvfrom(s, 10);
+}
+
+static void unix_datagram_to_ones_peer_who_shut_down_reading(void)
+{
+    salut_sock *a = bound_at(SALUT_UNIX_DATAGRAM, "a"), *b = bound_at(SALUT_UNIX_DATAGRAM, "b");
+
+    salut_connect(a, "b", 0);
+    salut_connect(b, "a", 0);
+    tell(send_text(a, "one"));
+    tell(salut_shutdown(b, SHUT_RD));
+    tell(send_text(a, "two"));
+    tell_recv(b, 10);
+    tell_recv(b, 10);
 }
 
 static void unix_datagram_to_a_stream(void)
@@ -2002,6 +2045,7 @@ static const struct behaviour {
     BEHAVIOUR(listen_without_bind),
     BEHAVIOUR(listen_after_a_bind_that_failed),
     BEHAVIOUR(listen_twice),
+    BEHAVIOUR(listen_where_another_came_first),
     BEHAVIOUR(listen_when_connected),
     BEHAVIOUR(listen_for_datagrams),
     BEHAVIOUR(accept_without_listen),
@@ -2028,6 +2072,7 @@ static const struct behaviour {
     BEHAVIOUR(udp_own_name_of_one_who_is_connected),
     BEHAVIOUR(udp_by_ipv4_at_a_socket_of_both_families),
     BEHAVIOUR(udp_to_ipv6_from_ipv4),
+    BEHAVIOUR(udp_to_a_mapped_address_from_one_who_speaks_only_ipv6),
     BEHAVIOUR(udp_broadcast_without_leave),
     BEHAVIOUR(recvfrom_on_a_stream),
     BEHAVIOUR(sendto_on_a_stream),
@@ -2061,6 +2106,8 @@ static const struct behaviour {
     BEHAVIOUR(unix_datagram_to_one_who_reads_late),
     BEHAVIOUR(unix_datagram_to_ones_peer_who_reads_late),
     BEHAVIOUR(unix_datagram_to_one_who_is_gone),
+    BEHAVIOUR(unix_datagram_shutdown_when_the_peer_is_gone),
+    BEHAVIOUR(unix_datagram_to_ones_peer_who_shut_down_reading),
     BEHAVIOUR(unix_datagram_to_a_stream),
     BEHAVIOUR(unix_datagram_to_one_who_is_connected_elsewhere),
     BEHAVIOUR(unix_datagram_that_is_empty_and_one_longer_than_the_buffer),

@@ -791,6 +791,16 @@ def listen_twice():
 
 
 @behaviour
+def listen_where_another_came_first():
+    first, second = new(), new()
+    for s in first, second:
+        s.setsockopt(SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    second.bind(bound(first).getsockname())
+    tell(first.listen, 1)
+    tell(second.listen, 1)
+
+
+@behaviour
 def listen_when_connected():
     client, _ = pair()
     tell(client.listen, 1)
@@ -994,6 +1004,14 @@ def udp_by_ipv4_at_a_socket_of_both_families():
 @behaviour
 def udp_to_ipv6_from_ipv4():
     tell(bound(udp()).sendto, b"x", ("::1", 9))
+
+
+@behaviour
+def udp_to_a_mapped_address_from_one_who_speaks_only_ipv6():
+    s = new(AF_INET6, SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    s.bind(("::1", 0))
+    tell(s.sendto, b"x", ("::ffff:127.0.0.1", 9))
 
 
 @behaviour
@@ -1288,6 +1306,33 @@ def unix_datagram_to_one_who_is_gone():
     tell(s.send, b"x")
     tell(s.send, b"x")
     os.unlink("gone")
+
+
+@behaviour
+def unix_datagram_shutdown_when_the_peer_is_gone():
+    receiver = bound(new(AF_UNIX, SOCK_DGRAM), "gone")
+    s = new(AF_UNIX, SOCK_DGRAM)
+    s.connect("gone")
+    receiver.close()
+    tell(s.send, b"x")
+    tell(s.shutdown, socket.SHUT_RDWR)
+    tell(s.send, b"x")
+    tell(s.recv, 10)
+    os.unlink("gone")
+
+
+@behaviour
+def unix_datagram_to_ones_peer_who_shut_down_reading():
+    a, b = bound(new(AF_UNIX, SOCK_DGRAM), "a"), bound(new(AF_UNIX, SOCK_DGRAM), "b")
+    a.connect("b")
+    b.connect("a")
+    tell(a.send, b"one")
+    tell(b.shutdown, socket.SHUT_RD)
+    tell(a.send, b"two")
+    tell(b.recv, 10)
+    tell(b.recv, 10)
+    os.unlink("a")
+    os.unlink("b")
 
 
 @behaviour

@@ -489,6 +489,26 @@ static void two_servers_of_one_listener_are_one_too_many(void **state)
     assert_works(salut_close(one.listener));
 }
 
+/* By a descriptor that is the program's too. Who is served meanwhile is served to the end. */
+static void a_listener_that_is_ended_from_outside_ends_the_server(void **state)
+{
+    struct fiber_service one = {.handler = echo, .options.workers = 1};
+    salut_sock *client;
+
+    (void)state;
+    start_fiber_service(&one);
+    client = fiber_client(one.port);
+    echoes(client);
+    shutdown(salut_fd(one.listener), SHUT_RDWR);
+    let_fibers_run();
+    assert_false(one.outcome.done);
+    echoes(client);
+    assert_works(salut_close(client));
+    assert_works(salut_join(one.fiber));
+    assert_outcome(one.outcome, EINVAL, "serve on 127.0.0.1");
+    assert_works(salut_close(one.listener));
+}
+
 /* ---- What can't be ------------------------------------------------------------------------- */
 
 static void options_that_make_no_sense_are_refused_by_name(void **state)
@@ -705,6 +725,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(two_servers_on_two_threads_are_stopped_each_by_itself),
         cmocka_unit_test(two_servers_on_one_thread_take_turns),
         cmocka_unit_test(two_servers_of_one_listener_are_one_too_many),
+        cmocka_unit_test(a_listener_that_is_ended_from_outside_ends_the_server),
         cmocka_unit_test(options_that_make_no_sense_are_refused_by_name),
         cmocka_unit_test(only_listeners_can_be_served),
         cmocka_unit_test(without_all_its_threads_it_serves_nobody),

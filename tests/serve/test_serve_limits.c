@@ -198,6 +198,19 @@ static void send_drops(salut_sock *client, void *argument)
         atomic_fetch_add(&patience->otherwise, 1);
 }
 
+/* One who comes late to what has come in time. */
+static void receive_too_late(salut_sock *client, void *argument)
+{
+    struct patience *patience = argument;
+    char byte;
+
+    salut_sleep(0.11);
+    if (salut_recv(client, &byte, 1) == -1 && errno == ETIMEDOUT)
+        atomic_fetch_add(&patience->timed_out, 1);
+    else
+        atomic_fetch_add(&patience->otherwise, 1);
+}
+
 static void read_to_the_end(int client)
 {
     char byte;
@@ -217,6 +230,23 @@ static void request_seconds_are_over_for_a_client_that_reads_well_too(void **sta
     (void)state;
     start_service(&service);
     read_to_the_end(plain_connection(service.port));
+    end_service(&service);
+    assert_int_equal(patience.timed_out, 1);
+}
+
+static void request_seconds_are_over_even_for_what_has_come(void **state)
+{
+    struct patience patience = {0};
+    struct service service = {.handler = receive_too_late,
+                              .argument = &patience,
+                              .options = {.workers = 1, .request_seconds = 0.1}};
+    int client;
+
+    (void)state;
+    start_service(&service);
+    client = plain_connection(service.port);
+    assert_int_equal(write(client, "?", 1), 1);
+    read_to_the_end(client);
     end_service(&service);
     assert_int_equal(patience.timed_out, 1);
 }
@@ -381,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_thousand_silent_clients_are_sent_away_after_idle_seconds),
         cmocka_unit_test(a_thousand_dripping_clients_are_sent_away_after_request_seconds),
         cmocka_unit_test(request_seconds_are_over_for_a_client_that_reads_well_too),
+        cmocka_unit_test(request_seconds_are_over_even_for_what_has_come),
         cmocka_unit_test(also_when_its_answers_are_gathered),
         cmocka_unit_test(a_thousand_clients_that_do_not_read_delay_nobody_and_cost_little),
         cmocka_unit_test(who_finds_no_descriptor_waits_until_there_is_one),

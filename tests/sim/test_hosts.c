@@ -64,6 +64,39 @@ static void descriptors_are_adopted(void **state)
     simulate(1, adopt_descriptors);
 }
 
+static bool speaks_ipv6(int kind)
+{
+    salut_sock *s = salut_socket(kind);
+    bool does;
+
+    EXPECT(!salut_bind(s, "127.0.0.1", 0));
+    does = !salut_connect(s, "::1", 7);
+    EXPECT(does || errno == EAFNOSUPPORT);
+    salut_close(s);
+    return does;
+}
+
+static void send_to_nobody(void *argument)
+{
+    salut_sock *s = salut_socket(SALUT_UDP);
+    salut_addr nobody;
+
+    (void)argument;
+    EXPECT(!speaks_ipv6(SALUT_TCP) && !speaks_ipv6(SALUT_UDP)); /* bound to IPv4 */
+    EXPECT(!salut_resolve(&nobody, "10.9.9.9", 9));
+    EXPECT(salut_sendto(s, "x", 1, &nobody) == -1 && errno == ENETUNREACH);
+    EXPECT(salut_connect(s, "10.9.9.9", 9) == -1 && errno == ENETUNREACH);
+    EXPECT(strstr(salut_error(), "10.9.9.9:9"));
+    salut_close(s);
+    salut_clear_error();
+}
+
+static void an_address_can_be_out_of_reach(void **state)
+{
+    (void)state;
+    simulate(1, send_to_nobody);
+}
+
 static void ask_for_the_impossible(void *argument)
 {
     salut_sim_host *other = salut_sim_add_host("other"), *none = NULL;
@@ -189,21 +222,53 @@ static void join_server(void *argument)
     EXPECT(errno == ECANCELED);
 }
 
+static void join_server_that_was_killed(void *argument)
+{
+    EXPECT(salut_sim_join(argument) == 137);
+}
+
+/* The first of two, so that the other is still told; and one just when it is told. */
 static void cancel_a_join(void *argument)
 {
     salut_sim_host *server = add_echo_server();
     salut_fiber *fiber = salut_go(join_server, server);
+    salut_fiber *other = salut_go(join_server_that_was_killed, server);
 
     (void)argument;
     salut_yield();
     EXPECT(!salut_cancel(fiber) && !salut_join(fiber));
     EXPECT(!salut_sim_kill(server) && salut_sim_join(server) == 137);
+    EXPECT(!salut_cancel(other) && !salut_join(other));
+    salut_clear_error();
 }
 
 static void a_join_can_be_cancelled(void **state)
 {
     (void)state;
     simulate(1, cancel_a_join);
+}
+
+static void join_and_be_killed(void *argument)
+{
+    salut_sim_join(argument);
+    EXPECT(false && "here after salut_sim_kill()");
+}
+
+static void kill_one_who_joins(void *argument)
+{
+    salut_sim_host *server = add_echo_server(), *other = salut_sim_add_host("other");
+
+    (void)argument;
+    EXPECT(!salut_sim_start(other, join_and_be_killed, server));
+    salut_sleep(0.001);
+    EXPECT(!salut_sim_kill(other) && salut_sim_join(other) == 137);
+    EXPECT(!salut_sim_kill(server) && salut_sim_join(server) == 137);
+}
+
+static void a_killed_program_joins_no_more(void **state)
+{
+    (void)state;
+    simulate(1, kill_one_who_joins);
 }
 
 /* ---- What befalls it ----------------------------------------------------------------------- */
@@ -505,11 +570,13 @@ int main(void)
         cmocka_unit_test(a_host_runs_one_program),
         cmocka_unit_test(names_are_looked_up),
         cmocka_unit_test(descriptors_are_adopted),
+        cmocka_unit_test(an_address_can_be_out_of_reach),
         cmocka_unit_test(mistakes_are_told),
         cmocka_unit_test(a_thousand_hosts_are_the_limit),
         cmocka_unit_test(outside_of_a_run_the_words_fail),
         cmocka_unit_test(programs_start_and_end),
         cmocka_unit_test(a_join_can_be_cancelled),
+        cmocka_unit_test(a_killed_program_joins_no_more),
         cmocka_unit_test(a_killed_program_s_peers_are_told),
         cmocka_unit_test(a_crash_leaves_half_open_connections),
         cmocka_unit_test(who_never_answers_is_given_up),

@@ -188,6 +188,28 @@ static void lose_the_name_server(void *argument)
     EXPECT(other);
 }
 
+static void run_out_of_buffers_for_datagrams(void *argument)
+{
+    salut_sock *s = salut_create_server("udp:localhost:7");
+    salut_addr here;
+    char byte;
+
+    (void)argument;
+    EXPECT(!salut_local(s, &here));
+    EXPECT(!salut_sim_limit(salut_sim_here(), &(salut_sim_limits){.exhaustion = 1}));
+    EXPECT(salut_sendto(s, "x", 1, &here) == -1 && errno == ENOBUFS && *salut_error());
+    EXPECT(!salut_sim_limit(salut_sim_here(), NULL));
+    EXPECT(salut_sendto(s, "x", 1, &here) == 1 && salut_recv(s, &byte, 1) == 1);
+    salut_close(s);
+    salut_clear_error();
+}
+
+static void datagrams_need_buffers(void **state)
+{
+    (void)state;
+    simulate(1, run_out_of_buffers_for_datagrams);
+}
+
 static void names_are_unknown(void **state)
 {
     (void)state;
@@ -214,13 +236,10 @@ static void impossible_limits_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(descriptors_end),
-        cmocka_unit_test(clients_wait_for_descriptors),
-        cmocka_unit_test(buffers_fill),
-        cmocka_unit_test(a_receive_gets_one_byte),
-        cmocka_unit_test(memory_runs_out),
-        cmocka_unit_test(names_are_unknown),
-        cmocka_unit_test(impossible_limits_are_refused),
+        cmocka_unit_test(descriptors_end),   cmocka_unit_test(clients_wait_for_descriptors),
+        cmocka_unit_test(buffers_fill),      cmocka_unit_test(a_receive_gets_one_byte),
+        cmocka_unit_test(memory_runs_out),   cmocka_unit_test(datagrams_need_buffers),
+        cmocka_unit_test(names_are_unknown), cmocka_unit_test(impossible_limits_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,6 +220,64 @@ static void after_a_quarter_of_an_hour_the_sender_gives_up(void **state)
     simulate(1, leave_the_cable_out);
 }
 
+static void give_up_for_one_who_has_left(void *argument)
+{
+    salut_sim_host *server_ = add_echo_server();
+    salut_sock *s = salut_create_connection("server:7");
+
+    (void)argument;
+    EXPECT(echoes(s, "hello"));
+    EXPECT(!salut_sim_cut(server_, NULL));
+    EXPECT(salut_send(s, "x", 1) == 1 && !salut_close(s));
+    salut_sleep(3600);
+}
+
+static void the_system_gives_up_also_for_one_who_has_left(void **state)
+{
+    (void)state;
+    simulate(1, give_up_for_one_who_has_left);
+}
+
+/* With bytes unread, which breaks the connection off. */
+static void leave_unread(void *argument)
+{
+    salut_sock *listener = salut_create_server("0.0.0.0:7");
+    salut_sock *client = salut_accept(listener, NULL);
+
+    salut_sleep(1);
+    salut_close(client);
+    EXPECT(!salut_sim_cut(salut_sim_here(), NULL));
+    salut_close(listener);
+    (void)argument;
+}
+
+static void hear_no_reset(void *argument)
+{
+    salut_sock *s;
+    char byte;
+
+    (void)argument;
+    server = salut_sim_add_host("server");
+    EXPECT(!salut_sim_start(server, leave_unread, NULL));
+    salut_sleep(0.001);
+    s = salut_create_connection("server:7");
+    EXPECT(salut_send(s, "unread", 6) == 6);
+    salut_settimeout(s, 60);
+    EXPECT(salut_recv(s, &byte, 1) == -1 && errno == ETIMEDOUT);
+    EXPECT(!salut_sim_heal(server, NULL));
+    salut_settimeout(s, -1);
+    EXPECT(salut_send(s, "?", 1) == 1);
+    EXPECT(salut_recv(s, &byte, 1) == -1 && errno == ECONNRESET); /* the next one is told again */
+    salut_close(s);
+    salut_clear_error();
+}
+
+static void a_reset_can_be_lost(void **state)
+{
+    (void)state;
+    simulate(1, hear_no_reset);
+}
+
 static bool reaches(const char *address)
 {
     salut_sock *s = salut_socket(SALUT_TCP);
@@ -391,6 +449,8 @@ int main(void)
         cmocka_unit_test(a_bound_socket_tries_the_next_address),
         cmocka_unit_test(a_cut_link_heals),
         cmocka_unit_test(after_a_quarter_of_an_hour_the_sender_gives_up),
+        cmocka_unit_test(the_system_gives_up_also_for_one_who_has_left),
+        cmocka_unit_test(a_reset_can_be_lost),
         cmocka_unit_test(hosts_are_split_in_two),
         cmocka_unit_test(datagrams_are_lost),
         cmocka_unit_test(datagrams_come_twice),

@@ -280,10 +280,56 @@ static void never_wait(void *argument)
         salut_yield();
 }
 
+void ask_who_never_answers(void *argument); /* exported: so a fiber has its function's name */
+
+void ask_who_never_answers(void *argument)
+{
+    salut_sock *s = salut_socket(SALUT_TCP);
+
+    (void)argument;
+    salut_bind(s, "0.0.0.0", 0);
+    salut_connect(s, "10.9.9.9", 9);
+}
+
+static void ask_and_never_wait(void *argument)
+{
+    salut_sim_add_host("idle"); /* it runs nothing, so it waits for nothing */
+    salut_go(ask_who_never_answers, NULL);
+    never_wait(argument);
+}
+
 static void a_livelock_is_told(void **state)
 {
     (void)state;
     simulate_failure(never_wait, &(salut_sim_options){.steps_max = 1000}, ELOOP, "1000 turns");
+    simulate_failure(ask_and_never_wait, &(salut_sim_options){.steps_max = 1000}, ELOOP,
+                     "main/1 (ask_who_never_answers) waits for the answer of 10.9.9.9:9");
+    assert_null(strstr(salut_error(), "idle"));
+}
+
+static void sleep_a_second(void *argument)
+{
+    (void)argument;
+    salut_sleep(1);
+}
+
+/* On Linux they would give back what their stacks don't need. */
+static void let_many_wait(void *argument)
+{
+    double begin = salut_sim_now();
+
+    (void)argument;
+    for (int i = 0; i < 200; i++)
+        EXPECT(salut_go(sleep_a_second, NULL));
+    salut_sleep(2);
+    EXPECT(took(begin, 2, 2.001));
+    EXPECT(salut_sim_last().seconds >= 2); /* of the run that goes on */
+}
+
+static void many_fibers_wait(void **state)
+{
+    (void)state;
+    simulate(1, let_many_wait);
 }
 
 static void time_is_limited(void **state)
@@ -391,6 +437,7 @@ int main(void)
         cmocka_unit_test(a_long_diagram_ends_early),
         cmocka_unit_test(a_deadlock_says_who_waits),
         cmocka_unit_test(a_livelock_is_told),
+        cmocka_unit_test(many_fibers_wait),
         cmocka_unit_test(time_is_limited),
         cmocka_unit_test(a_failed_program_fails_the_run),
         cmocka_unit_test(nonsense_is_refused),

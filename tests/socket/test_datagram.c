@@ -374,6 +374,26 @@ static void two_fibers_can_not_receive_on_one_socket(void **state)
     assert_all_zeros(&t.from);
 }
 
+/* One who waits, and one who comes later: nobody waits for ever for what won't be sent. */
+static void shutting_down_ends_a_receive(void **state)
+{
+    salut_addr here;
+    struct talker t = {.s = datagrams_at("127.0.0.1", &here)};
+    char letter;
+
+    (void)state;
+    assert_works(salut_connect(t.s, "127.0.0.1", salut_addr_port(&here)));
+    start(&t, receive_one);
+    assert_works(salut_shutdown(t.s, SHUT_RD));
+    assert_works(salut_join(t.fiber));
+    assert_int_equal(t.outcome.result, 0);
+    assert_all_zeros(&t.from);
+    assert_returns(salut_recv(t.s, &letter, 1), 0);
+    assert_returns(salut_send(t.s, "x", 1), 1); /* what comes all the same is received */
+    assert_returns(salut_recv(t.s, &letter, 1), 1);
+    assert_works(salut_close(t.s));
+}
+
 static void recvfrom_gives_up_when_its_time_is_over(void **state)
 {
     salut_addr here;
@@ -683,6 +703,7 @@ int main(void)
         cmocka_unit_test(sendto_needs_an_address_that_the_socket_can_reach),
         cmocka_unit_test(sizes_that_can_not_be_are_refused),
         cmocka_unit_test(two_fibers_can_not_receive_on_one_socket),
+        cmocka_unit_test(shutting_down_ends_a_receive),
         cmocka_unit_test(recvfrom_gives_up_when_its_time_is_over),
         cmocka_unit_test(unix_datagrams_are_sent_and_answered),
         cmocka_unit_test(a_nameless_unix_sender_has_no_address),

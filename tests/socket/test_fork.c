@@ -277,6 +277,46 @@ static void sockets_that_the_others_were_at_are_free(void **state)
     salut_clear_error();
 }
 
+/* In the child it is nobody's; in the parent, whoever was at it frees it. */
+static void one_that_was_closed_under_them_is_freed(void **state)
+{
+    salut_sock *a, *b;
+    salut_fiber *waiting;
+    pid_t child;
+
+    (void)state;
+    salut_pair(&a, &b);
+    waiting = salut_go(receive_later, a);
+    let_fibers_run();
+    assert_works(salut_close(a));
+    child = in_child(sleep_in_the_child, NULL); /* before the other has left its word */
+    assert_content(child);
+    salut_join(waiting);
+    salut_close(b);
+    salut_clear_error();
+}
+
+static void *fork_without_fibers(void *child)
+{
+    fflush(stdout);
+    *(pid_t *)child = fork();
+    if (*(pid_t *)child == 0)
+        _exit(0);
+    return NULL;
+}
+
+static void a_thread_without_fibers_forks(void **state)
+{
+    pthread_t thread;
+    pid_t child = 0;
+
+    (void)state;
+    salut_yield(); /* this one has them */
+    pthread_create(&thread, NULL, fork_without_fibers, &child);
+    pthread_join(thread, NULL);
+    assert_content(child);
+}
+
 static void note_that_it_ran(void *unused)
 {
     (void)unused;
@@ -361,6 +401,7 @@ static void a_child_looks_names_up(void **state)
 
     (void)state;
     needs_no("ThreadSanitizer", "it lets no child of several threads start one");
+    needs_no("AddressSanitizer", "a thread that holds its allocator's lock holds the child's too");
     for (int i = 0; i < 3; i++) /* lookups that are under way */
         others[i] = salut_go(look_up_later, NULL);
     let_fibers_run();
@@ -448,6 +489,8 @@ int main(void)
         cmocka_unit_test(what_was_gathered_is_sent_once),
         cmocka_unit_test(only_the_fiber_that_forked_goes_on),
         cmocka_unit_test(sockets_that_the_others_were_at_are_free),
+        cmocka_unit_test(one_that_was_closed_under_them_is_freed),
+        cmocka_unit_test(a_thread_without_fibers_forks),
         cmocka_unit_test(a_child_of_a_fiber_ends_with_its_last_fiber),
         cmocka_unit_test(a_channel_forgets_who_waited),
         cmocka_unit_test(a_child_looks_names_up),
