@@ -4,6 +4,7 @@
  *
  *     sim_world.c     the clock, chance, events, hosts, links
  *     sim_names.c     addresses, ports and paths: who is meant
+ *     sim_connect.c   how a connection begins
  *     sim_stream.c    connections, TCP's and Unix's
  *     sim_datagram.c  UDP and Unix datagrams
  *     sim_socket.c    a host's descriptors, and the engine's calls on them
@@ -316,15 +317,23 @@ void sim_unbind(struct sim_socket *s);
 /* The addresses of a name, as RESOLVE finds them. -errno. */
 int sim_look_up(struct sim_host *h, const char *name, struct address_list *found);
 
+/* ---- sim_connect.c ------------------------------------------------------------------------- */
+
+/* Of streams and datagrams: -errno; -EAGAIN, and connecting until the answer comes. */
+int sim_connect(struct sim_socket *s, const salut_addr *to);
+
 /* ---- sim_stream.c -------------------------------------------------------------------------- */
 
+/* A connection between the two, of which neither need know yet. -ENOMEM. */
+int sim_stream_join(struct sim_socket *a, struct sim_socket *b);
+/* Nothing that the other end sends comes before then. */
+void sim_stream_hold(struct sim_socket *s, int64_t at);
+
 /* Each gives what the system's call gives, -EAGAIN when it would wait. */
-int sim_stream_connect(struct sim_socket *s, const salut_addr *to);
 int64_t sim_stream_receive(struct sim_socket *s, void *into, size_t size);
 /* What it takes of the bytes, from 1 to all. */
 int64_t sim_stream_send(struct sim_socket *s, const void *bytes, size_t size);
 int sim_stream_shutdown(struct sim_socket *s, int how);
-int sim_stream_pair(struct sim_socket *a, struct sim_socket *b);
 /* Broken, or ended both ways: its system has forgotten the peer. */
 bool sim_stream_is_over(const struct sim_socket *s);
 

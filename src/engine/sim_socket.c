@@ -275,8 +275,9 @@ static int sim_open_pair(struct engine *e, struct endpoint *a, struct endpoint *
     struct sim_socket *other = one ? create(h, AF_UNIX, SOCK_STREAM, &failure) : NULL;
 
     if (other)
-        failure = sim_stream_pair(one, other);
+        failure = sim_stream_join(one, other);
     if (other && !failure) {
+        one->connected = other->connected = true;
         sim_adopt(e, a, one->descriptor, false);
         sim_adopt(e, b, other->descriptor, false);
         return 0;
@@ -486,7 +487,7 @@ static bool try_connect(struct sim_socket *s, struct operation *o)
 /* A Unix listener whose backlog is full says EAGAIN for good: that is a result here. */
 static bool begin_connect(struct sim_socket *s, struct operation *o)
 {
-    int result = sim_stream_connect(s, o->address);
+    int result = sim_connect(s, o->address);
 
     if (s->connecting == SIM_CONNECT_ASKING)
         return false;

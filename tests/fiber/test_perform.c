@@ -202,6 +202,7 @@ static void a_wake_for_nothing_does_not_end_a_receive(void **state)
     assert_int_equal(salut_pair(&r.socket, &peer), 0);
     r.fiber = salut_go(receive, &r);
     salut_yield(); /* it waits */
+    assert_false(r.ended);
     fiber_wake(handle_object(&scheduler_of_thread->fibers, r.fiber));
     salut_yield();
     assert_false(r.ended);
