@@ -29,6 +29,7 @@ static void begin_new_life(void)
     s->timers.count = 0;
     s->trimmer = (struct trimmer){0};
     channel_forget_waits(s);
+    scheduler_drop_unclaimed(s);
     handle_close_others(&s->fibers, f->handle);
     s->main_is_gone = s->main_is_gone || f != &s->main;
     if (s->forget_waits)

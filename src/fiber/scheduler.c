@@ -60,6 +60,26 @@ static void free_fibers(struct scheduler *s)
     free_fiber(&s->main);
 }
 
+static void drop_unclaimed(struct engine *e, struct fiber *f)
+{
+    const struct operation *o = f->operation;
+
+    f->operation = NULL;
+    if (o && !o->owner && o->kind == OPERATION_ACCEPT && o->result >= 0)
+        e->calls->drop(e, (int)o->result);
+}
+
+void scheduler_drop_unclaimed(struct scheduler *s)
+{
+    for (uint32_t i = 0; i < s->fibers.used; i++) {
+        struct fiber *f = s->fibers.slots[i].object;
+        if (f && f != s->current)
+            drop_unclaimed(s->engine, f);
+    }
+    if (s->current != &s->main)
+        drop_unclaimed(s->engine, &s->main);
+}
+
 /* Everything but the stacks. */
 static void free_the_rest(struct scheduler *s)
 {
@@ -77,6 +97,7 @@ static void end_thread(void *scheduler)
     struct scheduler *s = scheduler;
 
     channel_forget_fibers(s);
+    scheduler_drop_unclaimed(s);
     if (s->end_sockets)
         s->end_sockets(s, true);
     free_the_rest(s);

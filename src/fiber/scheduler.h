@@ -103,6 +103,9 @@ static inline struct scheduler *scheduler_get(void)
     return scheduler_of_thread ? scheduler_of_thread : scheduler_create();
 }
 
+/* Closes what was accepted for fibers that will not run again: all but the present one. */
+void scheduler_drop_unclaimed(struct scheduler *s);
+
 /* Schedulers beside the thread's own, each with the world that its engine is: they take turns,
  * one entering another. A new one will run function(argument) on this stack when it is first
  * entered; the function must not return. NULL and errno ENOMEM. */

@@ -157,7 +157,7 @@ static void *end_with_a_letter_unread(void *argument)
     salut_yield();
     call->letter.open = wake_the_fiber;
     call->fiber = handle_object(&scheduler_of_thread->fibers, fiber);
-    if (e->calls->expect_letters(e) == 0)
+    if (call->fiber && e->calls->expect_letters(e) == 0)
         e->calls->post(e, &call->letter);
     return NULL;
 }

@@ -317,6 +317,45 @@ static void a_thread_without_fibers_forks(void **state)
     assert_content(child);
 }
 
+static void accept_from(void *listener)
+{
+    salut_close(salut_accept(listener, NULL));
+}
+
+static int open_descriptors(void)
+{
+    char list[16 * 1024];
+    int count = 0;
+
+    list_descriptors(list, sizeof list);
+    for (const char *c = list; *c; c++)
+        count += *c == '\n';
+    return count;
+}
+
+static void have_one_less(void *before)
+{
+    CHILD_ASSERT(open_descriptors() == *(int *)before - 1);
+}
+
+/* It was accepted for a fiber that hadn't run since, and in the child won't. */
+static void a_client_of_another_fiber_is_not_the_childs(void **state)
+{
+    salut_sock *listener = listening("127.0.0.1");
+    salut_fiber *server = salut_go(accept_from, listener);
+    int client, before;
+
+    (void)state;
+    let_fibers_run();
+    client = plain_connection(port_of(listener));
+    scheduler_of_thread->engine->calls->poll(scheduler_of_thread->engine, AT_ONCE);
+    before = open_descriptors();
+    assert_content(in_child(have_one_less, &before));
+    salut_join(server);
+    close(client);
+    salut_close(listener);
+}
+
 static void note_that_it_ran(void *unused)
 {
     (void)unused;
@@ -490,6 +529,7 @@ int main(void)
         cmocka_unit_test(only_the_fiber_that_forked_goes_on),
         cmocka_unit_test(sockets_that_the_others_were_at_are_free),
         cmocka_unit_test(one_that_was_closed_under_them_is_freed),
+        cmocka_unit_test(a_client_of_another_fiber_is_not_the_childs),
         cmocka_unit_test(a_thread_without_fibers_forks),
         cmocka_unit_test(a_child_of_a_fiber_ends_with_its_last_fiber),
         cmocka_unit_test(a_channel_forgets_who_waited),

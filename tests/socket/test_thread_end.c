@@ -68,6 +68,34 @@ static void the_peer_is_told(void **state)
     close(descriptor);
 }
 
+static void accept_from(void *listener)
+{
+    salut_accept(listener, NULL);
+}
+
+/* Its fiber's accept is over, and the fiber doesn't run again. */
+static void *leave_a_client_unclaimed(void *client)
+{
+    salut_sock *listener = listening("127.0.0.1");
+
+    salut_go(accept_from, listener);
+    let_fibers_run();
+    *(int *)client = plain_connection(port_of(listener));
+    scheduler_of_thread->engine->calls->poll(scheduler_of_thread->engine, AT_ONCE);
+    return NULL;
+}
+
+static void a_client_whom_nobody_serves_is_told(void **state)
+{
+    int client;
+    char byte;
+
+    (void)state;
+    in_a_thread(leave_a_client_unclaimed, &client);
+    assert_int_equal(recv(client, &byte, 1, MSG_DONTWAIT), 0);
+    close(client);
+}
+
 /* ---- Handles ------------------------------------------------------------------------------- */
 
 static void *leave_one_open(void *handle)
@@ -277,6 +305,7 @@ int main(void)
     struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_thread_left_open_is_closed_and_freed),
         cmocka_unit_test(the_peer_is_told),
+        cmocka_unit_test(a_client_whom_nobody_serves_is_told),
         cmocka_unit_test(its_handle_says_ebadf),
         cmocka_unit_test(while_the_thread_lives_it_says_eperm),
         cmocka_unit_test(fibers_that_wait_in_a_word_leave_nothing),
