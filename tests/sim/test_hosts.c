@@ -64,7 +64,7 @@ static void descriptors_are_adopted(void **state)
     simulate(1, adopt_descriptors);
 }
 
-static bool speaks_ipv6(int kind)
+static bool speaks_ipv6(salut_kind kind)
 {
     salut_sock *s = salut_socket(kind);
     bool does;
