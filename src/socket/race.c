@@ -104,6 +104,20 @@ static void begin_attempt(struct race *r)
     }
 }
 
+/* Until then at most. What it waits for is told by the newest attempt. */
+static int wait_for_attempts(struct race *r, int64_t until)
+{
+    uint32_t newest = r->begun - 1;
+    int reason;
+
+    while (r->attempts[newest].state != RUNNING)
+        newest--;
+    r->fiber->operation = &r->attempts[newest].operation;
+    reason = fiber_park(until, NULL);
+    r->fiber->operation = NULL;
+    return reason;
+}
+
 /* 0 when somebody won or everybody lost; else why it ended early. */
 static int run(struct race *r, int64_t deadline)
 {
@@ -120,7 +134,7 @@ static int run(struct race *r, int64_t deadline)
         }
         if (more && deadline != AT_ONCE && r->next_at < deadline)
             until = r->next_at;
-        reason = fiber_park(until, "one of several addresses to connect");
+        reason = wait_for_attempts(r, until);
         if (reason && (reason != ETIMEDOUT || until == deadline))
             return reason;
     }

@@ -284,11 +284,8 @@ void ask_who_never_answers(void *argument); /* exported: so a fiber has its func
 
 void ask_who_never_answers(void *argument)
 {
-    salut_sock *s = salut_socket(SALUT_TCP);
-
     (void)argument;
-    salut_bind(s, "0.0.0.0", 0);
-    salut_connect(s, "10.9.9.9", 9);
+    salut_create_connection("10.9.9.9:9");
 }
 
 static void ask_and_never_wait(void *argument)
