@@ -397,11 +397,17 @@ static bool try_send_to(struct endpoint *ep, struct operation *o)
     return true;
 }
 
-/* A connect that an interruption cut short goes on like any other (POSIX). A Unix socket whose
- * listener's backlog is full says EAGAIN and gives nothing to wait for: that is a result here. */
+/* TCP's connect that an interruption cut short goes on like any other (POSIX); the others' are done
+ * at once or not begun. A Unix socket whose listener's backlog is full says EAGAIN and gives
+ * nothing to wait for: that is a result here. */
 static bool begin_connect(struct endpoint *ep, struct operation *o)
 {
-    if (!connect(ep->descriptor, &o->address->raw.any, o->address->raw_size))
+    int failure;
+
+    do
+        failure = connect(ep->descriptor, &o->address->raw.any, o->address->raw_size);
+    while (failure && errno == EINTR && !ep->stream);
+    if (!failure || (errno == EISCONN && !ep->stream)) /* the interrupted one had done it */
         o->result = 0;
     else if (errno == EINPROGRESS || errno == EINTR)
         return ep->writable = false;

@@ -74,6 +74,8 @@ def reasons(call, failure):
     number = getattr(errno, failure)
     if failure in ("ENOTCONN", "ECONNRESET"):  # the command's own words
         return [REASONS[failure], "broke off", "the other end is gone"]
+    if failure == "ETIMEDOUT":  # the system gave the peer up: a send after that is told EPIPE
+        return [REASONS[failure], os.strerror(number), REASONS["EPIPE"]]
     known = [REASONS.get(failure, os.strerror(number)), os.strerror(number)]
     return [*known, "another program is using that path"] if failure == "EADDRINUSE" else known
 
@@ -163,7 +165,8 @@ def fault(undisturbed, outcome, call, failure):
         return "it fails and doesn't say why"
     if not names_failure(outcome.stderr, call, failure):
         return f"its sentence doesn't name the failure ({' or '.join(reasons(call, failure))})"
-    if not undisturbed.stdout.startswith(outcome.stdout):
+    if not undisturbed.stdout.startswith(outcome.stdout) and \
+            not names_failure(outcome.stdout, call, failure):
         return "it fails, and has said something else before"
     return None
 
