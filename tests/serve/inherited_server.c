@@ -1,5 +1,7 @@
 /* inherited_server.c: serves what the service manager passed on, until SIGTERM. Each line is
  * answered by itself, and the process's number. inherited_server [NUMBER_OF_THE_SOCKET] */
+#include "../support/signals.h"
+
 #include <salut.h>
 
 #include <stdio.h>
@@ -23,6 +25,7 @@ int main(int argc, char **argv)
     char address[64];
     salut_sock *listener;
 
+    keep_signals_from_fibers();
     snprintf(address, sizeof address, "systemd:%s", argc > 1 ? argv[1] : "");
     listener = salut_create_server(address);
     salut_check();

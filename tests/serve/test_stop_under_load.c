@@ -10,6 +10,7 @@
  *
  * The server is a process of its own; this one is its clients, without any thread. */
 #include "support/fibers.h"
+#include "support/signals.h"
 
 #include <salut.h>
 #include <stdio.h>
@@ -58,37 +59,13 @@ static void answer(salut_sock *client, void *argument)
         atomic_fetch_add(&shared->answered, 1);
 }
 
-static void *wait_for_ever(void *unused)
-{
-    sigset_t none;
-
-    sigemptyset(&none);
-    for (;;)
-        sigsuspend(&none);
-    return unused;
-}
-
-/* ThreadSanitizer loses a signal that comes while it makes the record of a fiber, which takes it
- * long: there, a thread without fibers takes the signal. */
-static void keep_signals_from_fibers(void)
-{
-    sigset_t all;
-    pthread_t thread;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
-    if (pthread_create(&thread, NULL, wait_for_ever, NULL))
-        exit(1);
-}
-
 static void serve_as_a_child(unsigned workers)
 {
     salut_serve_options options = {.workers = workers, .drain_seconds = 100};
     salut_sock *listener = salut_create_server("127.0.0.1:0");
     salut_addr here;
 
-    if (UNDER_TSAN)
-        keep_signals_from_fibers();
+    keep_signals_from_fibers();
     salut_local(listener, &here);
     atomic_store(&shared->port, salut_addr_port(&here));
     salut_serve(listener, answer, NULL, &options);
