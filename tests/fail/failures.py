@@ -466,7 +466,7 @@ SANITIZERS_FAULT = re.compile(r"ERROR: \w+Sanitizer: .*")
 FRAME = re.compile(r"#\d+ 0x\w+ in \w+ (/\S+)")
 
 
-def library_fault(text):
+def own_fault(text):
     """What the library did wrong before a test failed: that leaves by longjmp(), and the test's
     fibers go on in its dead frame. Of a sanitizer's report, the first frame that has a source."""
     text = text.partition(FAILED_TEST)[0]
@@ -503,7 +503,7 @@ def refuse_in_test(task):
             os.killpg(process.pid, signal.SIGKILL)  # its children too
         process.wait()
         out.seek(0)
-        found = library_fault(out.read().decode(errors="replace"))
+        found = own_fault(out.read().decode(errors="replace"))
     return f"{found}\n    SALUT_FAIL={wish} {PROGRAMS / name}" if found else None
 
 

@@ -96,10 +96,10 @@ class TheJudgeOfTests(unittest.TestCase):
 
     def test_knows_the_librarys_from_others(self):
         own, tests = self.report.format(SOURCE / "src/a.c"), self.report.format(SOURCE / "tests/a.c")
-        self.assertIn("!*place", failures.library_fault(self.assertion))
-        self.assertIn("input_fill", failures.library_fault(own))
+        self.assertIn("!*place", failures.own_fault(self.assertion))
+        self.assertIn("input_fill", failures.own_fault(own))
         for text in tests, self.failed + self.assertion, self.failed + own, "all is well":
-            self.assertIsNone(failures.library_fault(text))
+            self.assertIsNone(failures.own_fault(text))
 
 
 class EveryProgram(unittest.TestCase):

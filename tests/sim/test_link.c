@@ -244,11 +244,11 @@ static void leave_unread(void *argument)
     salut_sock *listener = salut_create_server("0.0.0.0:7");
     salut_sock *client = salut_accept(listener, NULL);
 
+    (void)argument;
     salut_sleep(1);
     salut_close(client);
     EXPECT(!salut_sim_cut(salut_sim_here(), NULL));
     salut_close(listener);
-    (void)argument;
 }
 
 static void hear_no_reset(void *argument)

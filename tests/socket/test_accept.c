@@ -326,8 +326,10 @@ static void accept_waits_without_descriptors_and_goes_on_when_there_are_some(voi
 /* Somebody waits there, for whom there is no descriptor. */
 static salut_sock *listening_without_descriptors(int *client)
 {
-    salut_sock *listener = listening("127.0.0.1");
+    salut_sock *listener;
 
+    needs_a_true_limit_of_descriptors();
+    listener = listening("127.0.0.1");
     *client = plain_connection(port_of(listener));
     wait_for(salut_fd(listener), POLLIN);
     allow_no_more_descriptors();
@@ -341,7 +343,6 @@ static void accept_without_descriptors_says_so_when_its_time_is_over(void **stat
     int client;
 
     (void)state;
-    needs_a_true_limit_of_descriptors();
     listener = listening_without_descriptors(&client);
     assert_works(salut_settimeout(listener, 0.02));
     assert_none(salut_accept(listener, &peer), EMFILE, at_loopback(port_of(listener)));
@@ -358,13 +359,11 @@ static void accept_without_descriptors_says_so_when_its_time_is_over(void **stat
 
 static void a_pause_of_accept_is_still_that_fiber_s_accept(void **state)
 {
-    salut_sock *listener;
-    struct acceptor a;
     int client;
+    salut_sock *listener = listening_without_descriptors(&client);
+    struct acceptor a;
 
     (void)state;
-    needs_a_true_limit_of_descriptors();
-    listener = listening_without_descriptors(&client);
     start_accepting(&a, listener);
     assert_none(salut_accept(listener, NULL), EBUSY, "another fiber is accepting");
     allow_descriptors_again();
@@ -377,13 +376,11 @@ static void a_pause_of_accept_is_still_that_fiber_s_accept(void **state)
 
 static void close_ends_a_pause_of_accept(void **state)
 {
-    salut_sock *listener;
-    struct acceptor a;
     int client;
+    salut_sock *listener = listening_without_descriptors(&client);
+    struct acceptor a;
 
     (void)state;
-    needs_a_true_limit_of_descriptors();
-    listener = listening_without_descriptors(&client);
     start_accepting(&a, listener);
     assert_works(salut_close(listener));
     let_fibers_run();

@@ -298,10 +298,7 @@ static void one_that_was_closed_under_them_is_freed(void **state)
 
 static void *fork_without_fibers(void *child)
 {
-    fflush(stdout);
-    *(pid_t *)child = fork();
-    if (*(pid_t *)child == 0)
-        _exit(0);
+    *(pid_t *)child = in_child(end_at_once, NULL);
     return NULL;
 }
 
@@ -315,11 +312,6 @@ static void a_thread_without_fibers_forks(void **state)
     pthread_create(&thread, NULL, fork_without_fibers, &child);
     pthread_join(thread, NULL);
     assert_content(child);
-}
-
-static void accept_from(void *listener)
-{
-    salut_close(salut_accept(listener, NULL));
 }
 
 /* Whether this process has the other end of it. */
@@ -345,13 +337,10 @@ static void look_for_its_peer(void *client)
 static void a_client_of_another_fiber_is_not_the_childs(void **state)
 {
     salut_sock *listener = listening("127.0.0.1");
-    salut_fiber *server = salut_go(accept_from, listener);
-    int client;
+    salut_fiber *server;
+    int client = unclaimed_client(listener, &server);
 
     (void)state;
-    let_fibers_run();
-    client = plain_connection(port_of(listener));
-    scheduler_of_thread->engine->calls->poll(scheduler_of_thread->engine, AT_ONCE);
     assert_true(has_peer_of(client));
     assert_content(in_child(look_for_its_peer, &client));
     salut_join(server);

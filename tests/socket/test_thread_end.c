@@ -68,20 +68,11 @@ static void the_peer_is_told(void **state)
     close(descriptor);
 }
 
-static void accept_from(void *listener)
-{
-    salut_accept(listener, NULL);
-}
-
-/* Its fiber's accept is over, and the fiber doesn't run again. */
 static void *leave_a_client_unclaimed(void *client)
 {
-    salut_sock *listener = listening("127.0.0.1");
+    salut_fiber *server;
 
-    salut_go(accept_from, listener);
-    let_fibers_run();
-    *(int *)client = plain_connection(port_of(listener));
-    scheduler_of_thread->engine->calls->poll(scheduler_of_thread->engine, AT_ONCE);
+    *(int *)client = unclaimed_client(listening("127.0.0.1"), &server);
     return NULL;
 }
 

@@ -6,6 +6,8 @@
 #ifndef TESTS_SUPPORT_FIBERS_H
 #define TESTS_SUPPORT_FIBERS_H
 
+#include "support/sanitizers.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,24 +30,6 @@
 #endif
 #ifndef RUNNING_ON_VALGRIND
 #define RUNNING_ON_VALGRIND 0
-#endif
-
-#if defined(__has_feature)
-#define TESTS_HAVE_FEATURE(x) __has_feature(x)
-#else
-#define TESTS_HAVE_FEATURE(x) 0
-#endif
-
-#if defined(__SANITIZE_ADDRESS__) || TESTS_HAVE_FEATURE(address_sanitizer)
-#define UNDER_ASAN 1
-#else
-#define UNDER_ASAN 0
-#endif
-
-#if defined(__SANITIZE_THREAD__) || TESTS_HAVE_FEATURE(thread_sanitizer)
-#define UNDER_TSAN 1
-#else
-#define UNDER_TSAN 0
 #endif
 
 /* What makes this run unlike a user's: "AddressSanitizer", "qemu" and so on; NULL for nothing. */

@@ -4,22 +4,11 @@
 #ifndef TESTS_SUPPORT_SIGNALS_H
 #define TESTS_SUPPORT_SIGNALS_H
 
+#include "sanitizers.h"
+
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SIGNALS_ARE_LOST true
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define SIGNALS_ARE_LOST true
-#endif
-#ifndef SIGNALS_ARE_LOST
-#define SIGNALS_ARE_LOST false
-#endif
 
 static inline void *wait_for_signals(void *unused)
 {
@@ -37,7 +26,7 @@ static inline void keep_signals_from_fibers(void)
     sigset_t all;
     pthread_t thread;
 
-    if (!SIGNALS_ARE_LOST)
+    if (!UNDER_TSAN)
         return;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);

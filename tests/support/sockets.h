@@ -449,6 +449,24 @@ static inline void let_fibers_run(void)
     while (scheduler_of_thread->ready.first);
 }
 
+static inline void accept_and_close(void *listener)
+{
+    salut_close(salut_accept(listener, NULL));
+}
+
+/* A client whom a fiber has accepted, without having run since. */
+static inline int unclaimed_client(salut_sock *listener, salut_fiber **server)
+{
+    struct engine *e = scheduler_of_thread->engine;
+    int client;
+
+    *server = salut_go(accept_and_close, listener);
+    let_fibers_run();
+    client = plain_connection(port_of(listener));
+    e->calls->poll(e, AT_ONCE);
+    return client;
+}
+
 /* What a fiber of close_for() has done to it. */
 struct closing {
     salut_sock *s;
