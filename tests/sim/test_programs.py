@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 from programs import BUILD, EMULATOR, SLOW, ours, run
 
 PROGRAM = BUILD / "tests" / "programs_simulated"
-SEEDS = int(os.environ.get("SALUT_SEEDS", 20 if EMULATOR else 50 if SLOW else 1000))
+SEEDS = int(os.environ.get("SALUT_SEEDS", 20 if EMULATOR else 50 if SLOW else 2000))
 
 
 class Programs(unittest.TestCase):
